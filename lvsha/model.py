@@ -269,6 +269,9 @@ class Desired:
     timeouts: Timeouts = Timeouts()
     sync: frozenset[SyncDaemon] | None = None
     """None: the sync daemon is somebody else's business."""
+    owned: frozenset[ServiceKey] | None = frozenset()
+    """Services beyond `services` that may be removed, because lvsha itself once added them;
+    None: every service that is not wanted may be removed."""
 
 
 @dataclass(frozen=True, slots=True)

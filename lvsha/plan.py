@@ -1,0 +1,239 @@
+"""From what the kernel holds to what it should hold, as an ordered list of steps.
+
+The plan is computed, not carried out: it is the audit log, the answer to "what would you
+do", and what the tests assert. Two properties hold for every plan:
+
+*   **It may be cut anywhere.** After any prefix of the steps the table still forwards
+    traffic, and a plan made from there leads to the same end. Nothing has to be remembered
+    between two plans.
+*   **Capacity never dips on the way.** Services come before their servers, additions before
+    changes before removals, and a weight is raised before another is lowered.
+
+A change that the kernel cannot make in place (a running sync daemon's settings) is a removal
+followed by an addition, the only place where that order is turned round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from lvsha.model import (
+    Desired,
+    DesiredService,
+    Observed,
+    Server,
+    ServerKey,
+    ServerState,
+    Service,
+    ServiceKey,
+    ServiceState,
+    SyncDaemon,
+    Timeouts,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AddService:
+    """Add a virtual service without servers."""
+
+    key: ServiceKey
+    service: Service
+
+    def __str__(self) -> str:
+        return f"add service {self.key} scheduler {self.service.scheduler}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetService:
+    """Change the settings of a virtual service; its servers and connections stay."""
+
+    key: ServiceKey
+    service: Service
+
+    def __str__(self) -> str:
+        return f"set service {self.key} scheduler {self.service.scheduler}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteService:
+    """Remove a virtual service; the kernel removes its servers with it."""
+
+    key: ServiceKey
+
+    def __str__(self) -> str:
+        return f"delete service {self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddServer:
+    """Add a real server to a service."""
+
+    service: ServiceKey
+    key: ServerKey
+    server: Server
+
+    def __str__(self) -> str:
+        return f"add server {self.key} to {self.service} {_words(self.server)}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetServer:
+    """Change the settings of a real server; its connections stay."""
+
+    service: ServiceKey
+    key: ServerKey
+    server: Server
+
+    def __str__(self) -> str:
+        return f"set server {self.key} of {self.service} {_words(self.server)}"
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteServer:
+    """Remove a real server from a service."""
+
+    service: ServiceKey
+    key: ServerKey
+
+    def __str__(self) -> str:
+        return f"delete server {self.key} of {self.service}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetTimeouts:
+    """Set the connection timeouts; 0 leaves a value as it is."""
+
+    timeouts: Timeouts
+
+    def __str__(self) -> str:
+        t = self.timeouts
+        return f"set timeouts tcp {t.tcp} tcp_fin {t.tcp_fin} udp {t.udp}"
+
+
+@dataclass(frozen=True, slots=True)
+class StartSync:
+    """Start one role of the connection-sync daemon."""
+
+    daemon: SyncDaemon
+
+    def __str__(self) -> str:
+        d = self.daemon
+        return f"start sync {d.role.name.lower()} on {d.interface} id {d.sync_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class StopSync:
+    """Stop one role of the connection-sync daemon."""
+
+    daemon: SyncDaemon
+
+    def __str__(self) -> str:
+        return f"stop sync {self.daemon.role.name.lower()} on {self.daemon.interface}"
+
+
+Step = (
+    AddService
+    | SetService
+    | DeleteService
+    | AddServer
+    | SetServer
+    | DeleteServer
+    | SetTimeouts
+    | StartSync
+    | StopSync
+)
+
+
+def plan(desired: Desired, observed: Observed) -> list[Step]:
+    """The steps that lead from `observed` to `desired`, in an order that is safe to cut.
+
+    Empty when there is nothing to do. Services that are neither wanted nor owned are left alone.
+    """
+    return [
+        *_timeouts(desired.timeouts, observed.timeouts),
+        *_additions(desired, observed),
+        *_changes(desired, observed),
+        *_removals(desired, observed),
+        *_sync(desired.sync, observed.sync),
+    ]
+
+
+def _words(server: Server) -> str:
+    return f"{server.method.name.lower()} weight {server.weight}"
+
+
+def _timeouts(wanted: Timeouts, there: Timeouts) -> Iterator[Step]:
+    pairs = ((wanted.tcp, there.tcp), (wanted.tcp_fin, there.tcp_fin), (wanted.udp, there.udp))
+    if any(want and want != have for want, have in pairs):
+        yield SetTimeouts(wanted)
+
+
+def _additions(desired: Desired, observed: Observed) -> Iterator[Step]:
+    for key, wanted in desired.services.items():
+        there = observed.services.get(key)
+        if there is None:
+            yield AddService(key, wanted.service)
+        held: Mapping[ServerKey, ServerState] = there.servers if there else {}
+        for server_key, server in wanted.servers.items():
+            if server_key not in held:
+                yield AddServer(key, server_key, server)
+
+
+def _changes(desired: Desired, observed: Observed) -> Iterator[Step]:
+    both = [
+        (key, wanted, there)
+        for key, wanted in desired.services.items()
+        if (there := observed.services.get(key)) is not None
+    ]
+    for key, wanted, there in both:
+        if wanted.service != there.service:
+            yield SetService(key, wanted.service)
+    changed = [step for key, wanted, there in both for step in _changed_servers(key, wanted, there)]
+    # A rise first: the last server in service may not lose its weight before another has gained its own.
+    yield from (step for step, rise in changed if rise)
+    yield from (step for step, rise in changed if not rise)
+
+
+def _changed_servers(
+    key: ServiceKey, wanted: DesiredService, there: ServiceState
+) -> Iterator[tuple[SetServer, bool]]:
+    for server_key, server in wanted.servers.items():
+        held = there.servers.get(server_key)
+        if held is not None and held.server != server:
+            yield SetServer(key, server_key, server), server.weight >= held.server.weight
+
+
+def _removals(desired: Desired, observed: Observed) -> Iterator[Step]:
+    for key, there in observed.services.items():
+        wanted = desired.services.get(key)
+        if wanted is None:
+            if desired.owned is None or key in desired.owned:
+                yield DeleteService(key)
+            continue
+        for server_key in there.servers:
+            if server_key not in wanted.servers:
+                yield DeleteServer(key, server_key)
+
+
+def _sync(wanted: frozenset[SyncDaemon] | None, there: frozenset[SyncDaemon]) -> Iterator[Step]:
+    if wanted is None:
+        return
+    running = {daemon.role: daemon for daemon in there}
+    for daemon in sorted(there, key=lambda d: d.role):
+        if not any(_serves(daemon, want) for want in wanted):
+            yield StopSync(daemon)
+    for want in sorted(wanted, key=lambda d: d.role):
+        if want.role not in running or not _serves(running[want.role], want):
+            yield StartSync(want)
+
+
+def _serves(there: SyncDaemon, wanted: SyncDaemon) -> bool:
+    """Whether a running daemon is the wanted one; what the wish leaves open, the kernel chose."""
+    return (
+        (there.role, there.interface, there.sync_id) == (wanted.role, wanted.interface, wanted.sync_id)
+        and wanted.maxlen in (0, there.maxlen)
+        and wanted.port in (0, there.port)
+        and wanted.ttl in (0, there.ttl)
+        and wanted.group in (None, there.group)
+    )
