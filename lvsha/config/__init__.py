@@ -1,0 +1,67 @@
+"""TOML -> Config: strict, every problem at once, each with its path and line.
+
+`load(path, node)` gives a `Config` with every name looked up, or raises `ConfigError` with all
+the problems found. `check(path, node)` reports them beside the warnings, and `schema()` is the
+JSON Schema of the file.
+"""
+
+from __future__ import annotations
+
+from lvsha.config.problems import ConfigError, Problem, Report, Severity
+from lvsha.config.settings import (
+    ApiConfig,
+    CheckConfig,
+    Config,
+    GarpConfig,
+    IpvsConfig,
+    KeyAuth,
+    NamedServer,
+    NodeConfig,
+    PasswordAuth,
+    PersistenceConfig,
+    ServerConfig,
+    ServiceConfig,
+    SpeakerConfig,
+    StateConfig,
+    SyncConfig,
+    Track,
+    TrackFile,
+    TrackGateway,
+    TrackInterface,
+    TrackProcess,
+    TrackScript,
+    TrackService,
+    VipConfig,
+    VrrpConfig,
+)
+
+__all__ = [
+    "ApiConfig",
+    "CheckConfig",
+    "Config",
+    "ConfigError",
+    "GarpConfig",
+    "IpvsConfig",
+    "KeyAuth",
+    "NamedServer",
+    "NodeConfig",
+    "PasswordAuth",
+    "PersistenceConfig",
+    "Problem",
+    "Report",
+    "ServerConfig",
+    "ServiceConfig",
+    "Severity",
+    "SpeakerConfig",
+    "StateConfig",
+    "SyncConfig",
+    "Track",
+    "TrackFile",
+    "TrackGateway",
+    "TrackInterface",
+    "TrackProcess",
+    "TrackScript",
+    "TrackService",
+    "VipConfig",
+    "VrrpConfig",
+]
