@@ -1,0 +1,253 @@
+"""The process that systemd sees: it starts the director and the speaker and restarts either.
+
+It knows nothing of configuration, addresses or checks, and so has little to fail by. Each
+child says over a pipe that it is alive, a line at a time:
+
+    beat                 at least every second
+    ready                the director: IPVS is programmed, the API answers
+    speaker DIRECTORY    the director: a speaker is wanted, with this runtime directory
+    no speaker           the director: none is wanted
+
+A child that ends is started again, at once the first time and after a growing pause when it
+keeps ending. A child that is silent for too long is killed and started again: a frozen director
+is cured here within its grace, a frozen speaker has lost its addresses by the kernel's own hand.
+systemd's watchdog is fed only while every child beats.
+
+The order of a stop is the point of it: the speaker first (it resigns, so the peer takes over in
+one skew time), then the director. IPVS stays as it is.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lvsha.daemon.notify import notify, watchdog_period
+
+PAUSES = (0.0, 0.2, 1.0, 2.0, 5.0, 10.0)
+"""Seconds before a restart, by how many quick ends came before."""
+QUICK = 30.0
+"""A child that lived longer than this had a good life: its next restart is immediate."""
+SILENCE = {"director": 20.0, "speaker": 5.0}
+"""Seconds without a beat after which a child is killed."""
+STARTING = 60.0
+"""Seconds that a child may take to its first beat: a slow machine imports slowly."""
+PATIENCE = {"speaker": 5.0, "director": 10.0}
+"""Seconds a child may take to stop before it is killed."""
+BAD_CONFIGURATION = 2
+PR_SET_PDEATHSIG = 1
+
+Body = Callable[[int], int]
+"""What a child does with the writing end of its pipe; its result is its exit status."""
+
+
+@dataclass(slots=True)
+class Child:
+    """One child process over all its lives."""
+
+    name: str
+    body: Body
+    pid: int = 0
+    pipe: int = -1
+    buffer: bytes = b""
+    started: float = 0.0
+    heard: float | None = None
+    quick_ends: int = 0
+    due: float | None = None
+    """When it is to be started; None: it runs, or is not wanted."""
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process."""
+        return self.pid > 0
+
+
+@dataclass(slots=True)
+class Parent:
+    """The loop. `director` and `speaker` make the bodies; `run` returns the exit status."""
+
+    director: Body
+    speaker: Callable[[str], Body]
+    log: Callable[[str], None]
+    children: dict[str, Child] = field(default_factory=dict)
+    stopping: bool = False
+    status: int = 0
+    ready: bool = False
+    _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
+    _signals: list[int] = field(default_factory=list)
+
+    def run(self) -> int:
+        """Start the director and serve until told to stop."""
+        reader, writer = socket.socketpair()
+        reader.setblocking(False)
+        writer.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(number, self._on_signal)
+        self._selector.register(reader, selectors.EVENT_READ, None)
+        self.children["director"] = Child("director", self.director, due=time.monotonic())
+        while not self._ended():
+            self._turn(reader)
+        return self.status
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        self._signals.append(number)
+
+    def _ended(self) -> bool:
+        return self.stopping and not any(c.running for c in self.children.values())
+
+    def _turn(self, wakeup: socket.socket) -> None:
+        self._start_due(time.monotonic())
+        for key, _ in self._selector.select(timeout=self._patience()):
+            if key.data is None:
+                wakeup.recv(4096)
+            else:
+                self._read(key.data)
+        while self._signals:
+            self._act(self._signals.pop(0))
+        self._reap()
+        self._judge(time.monotonic())
+
+    def _patience(self) -> float:
+        now = time.monotonic()
+        dues = [c.due - now for c in self.children.values() if c.due is not None]
+        return max(0.0, min([1.0, *dues]))
+
+    # --- lives ------------------------------------------------------------------------------
+
+    def _start_due(self, now: float) -> None:
+        for child in self.children.values():
+            if child.due is not None and child.due <= now and not self.stopping:
+                self._start(child, now)
+
+    def _start(self, child: Child, now: float) -> None:
+        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        me = os.getpid()
+        child.due, child.started, child.heard, child.buffer = None, now, None, b""
+        pid = os.fork()
+        if pid == 0:
+            os.close(reading)
+            self._become(child, me, writing)
+        os.close(writing)
+        child.pid, child.pipe = pid, reading
+        self._selector.register(reading, selectors.EVENT_READ, child)
+
+    def _become(self, child: Child, parent: int, pipe: int) -> None:
+        """In the new process: never returns."""
+        status = 70  # EX_SOFTWARE, unless the body says otherwise
+        try:
+            signal.set_wakeup_fd(-1)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            self._selector.close()
+            # prctl(2): a parent that is killed takes the children with it in good order.
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+            if os.getppid() == parent:
+                status = child.body(pipe)
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+        except BaseException:  # noqa: BLE001 - the last frame of a process: say it and end
+            sys.excepthook(*sys.exc_info())
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
+    def _reap(self) -> None:
+        for child in [c for c in self.children.values() if c.running]:
+            pid, status = os.waitpid(child.pid, os.WNOHANG)
+            if pid:
+                self._buried(child, os.waitstatus_to_exitcode(status))
+
+    def _buried(self, child: Child, status: int) -> None:
+        self._read(child)
+        self._selector.unregister(child.pipe)
+        os.close(child.pipe)
+        lived = time.monotonic() - child.started
+        child.pid, child.pipe = 0, -1
+        if self.stopping:
+            return
+        if child.name == "director" and status == BAD_CONFIGURATION and not self.ready:
+            self._stop(status)
+            return
+        child.quick_ends = 0 if lived > QUICK else child.quick_ends + 1
+        pause = PAUSES[min(child.quick_ends, len(PAUSES)) - 1] if child.quick_ends else 0.0
+        child.due = time.monotonic() + pause
+        self.log(
+            f"{child.name} ended with status {status} after {lived:.1f} s; starting it again in {pause} s"
+        )
+
+    def _judge(self, now: float) -> None:
+        silent = [c for c in self.children.values() if c.running and self._silence(c, now)]
+        for child in silent:
+            self.log(f"{child.name} has been silent for too long: killing process {child.pid}")
+            os.kill(child.pid, signal.SIGKILL)
+        if not silent and not self.stopping and watchdog_period() is not None:
+            notify("WATCHDOG=1")
+
+    def _silence(self, child: Child, now: float) -> bool:
+        if self.stopping:
+            return now - child.started > PATIENCE[child.name] if child.heard is None else False
+        if child.heard is None:
+            return now - child.started > STARTING
+        return now - child.heard > SILENCE[child.name]
+
+    # --- what children and signals say --------------------------------------------------------
+
+    def _read(self, child: Child) -> None:
+        try:
+            while data := os.read(child.pipe, 4096):
+                child.buffer += data
+        except BlockingIOError:
+            pass
+        *lines, child.buffer = child.buffer.split(b"\n")
+        for line in lines:
+            child.heard = time.monotonic()
+            self._hear(child, line.decode(errors="replace"))
+
+    def _hear(self, child: Child, line: str) -> None:
+        match line.split(" ", 1):
+            case ["ready"] if not self.ready:
+                self.ready = True
+                notify("READY=1", f"MAINPID={os.getpid()}")
+            case ["speaker", runtime] if "speaker" not in self.children and child.name == "director":
+                self.children["speaker"] = Child("speaker", self.speaker(runtime), due=time.monotonic())
+            case ["no", "speaker"] if (speaker := self.children.get("speaker")) and speaker.running:
+                os.kill(speaker.pid, signal.SIGTERM)
+
+    def _act(self, number: int) -> None:
+        match number:
+            case signal.SIGTERM | signal.SIGINT if not self.stopping:
+                notify("STOPPING=1")
+                self._stop(0)
+            case signal.SIGHUP if (director := self.children["director"]).running:
+                os.kill(director.pid, signal.SIGHUP)
+
+    def _stop(self, status: int) -> None:
+        self.stopping, self.status = True, status
+        for name in ("speaker", "director"):
+            child = self.children.get(name)
+            if child is not None and child.running:
+                os.kill(child.pid, signal.SIGTERM)
+                self._await(child)
+
+    def _await(self, child: Child) -> None:
+        """Wait for one child's end, for as long as its patience; then end it."""
+        end = time.monotonic() + PATIENCE[child.name]
+        descriptor = os.pidfd_open(child.pid)
+        with selectors.DefaultSelector() as selector:
+            selector.register(descriptor, selectors.EVENT_READ)
+            selector.select(timeout=max(0.0, end - time.monotonic()))
+        os.close(descriptor)
+        if os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            self.log(f"{child.name} did not stop in {PATIENCE[child.name]:g} s: killing process {child.pid}")
+            os.kill(child.pid, signal.SIGKILL)
+            os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        self._reap()

@@ -1,0 +1,230 @@
+"""Makes the kernel's table what it should be, and keeps it so.
+
+Events only say *look now*: a look reads the kernel, asks what should be there, plans, applies.
+There is no second path by which IPVS is written. A look after an event reads just the services
+that the event touches; every `period` seconds, at the start and after a failure the whole
+table is read, so that whatever somebody else changed is repaired and reported as drift.
+
+Nothing is ever flushed. Before a service is added for the first time it is recorded as owned
+(durably), so that a later lvsha may remove what an earlier one added, and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from lvsha.config import Config
+from lvsha.desired import Knowledge, desired, desired_services
+from lvsha.kernel.ipvs import Failure
+from lvsha.log import emit
+from lvsha.model import Desired, DesiredService, Observed, ServiceKey
+from lvsha.plan import (
+    AddServer,
+    AddService,
+    DeleteServer,
+    DeleteService,
+    SetServer,
+    SetService,
+    SetTimeouts,
+    StartSync,
+    Step,
+    StopSync,
+    plan,
+)
+
+INLINE = 300
+"""Servers up to which planning is quick enough to be done in the event loop itself."""
+SHOWN = 20
+"""Steps that one event spells out; the rest is counted."""
+RETRY = (0.5, 1.0, 2.0, 5.0, 10.0)
+"""Seconds to the next whole look after the first, second, ... look in a row with a failure."""
+
+
+class Kernel(Protocol):
+    """What the reconciler needs of `lvsha.kernel.ipvs.Ipvs`."""
+
+    async def observe(self, keys: Collection[ServiceKey] | None = None) -> Observed:
+        """The table, or only the named services of it."""
+
+    async def apply(self, steps: Sequence[Step]) -> list[Failure]:
+        """Carry out the steps in order and tell which ones the kernel refused."""
+
+
+class Truth(Protocol):
+    """Who knows what is wanted: the director."""
+
+    def wanted(self) -> tuple[Config, Knowledge]:
+        """The configuration and what is known, as of now."""
+
+    def found(self, observed: Observed) -> None:
+        """Told of every whole look, before the plan is made: the chance to adopt what is there."""
+
+    def own(self, keys: Iterable[ServiceKey]) -> None:
+        """Record durably that these services are lvsha's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look did."""
+
+    steps: tuple[Step, ...]
+    failures: tuple[Failure, ...]
+    whole: bool
+    drift: tuple[Step, ...] = ()
+
+
+class Reconciler:
+    """The loop around `plan`. Others call `look`; nobody else writes IPVS."""
+
+    def __init__(self, kernel: Kernel, truth: Truth, period: float) -> None:
+        self.period = period
+        self.observed = Observed()
+        """The table as of the last look, for views."""
+        self._kernel = kernel
+        self._truth = truth
+        self._wake = asyncio.Event()
+        self._dirty: set[ServiceKey] = set()
+        self._whole = True
+        self._settled: dict[ServiceKey, DesiredService] = {}
+        self._failed = 0
+        self._looks = asyncio.Condition()
+        self._done = 0
+
+    def look(self, keys: Iterable[ServiceKey] | None = None) -> None:
+        """Look soon: at the named services, or at everything."""
+        if keys is None:
+            self._whole = True
+        else:
+            self._dirty.update(keys)
+        self._wake.set()
+
+    async def looked(self, keys: Iterable[ServiceKey] | None = None) -> None:
+        """Look now and return once a look that began after this call has ended."""
+        target = self._done + 2 if self._looks.locked() else self._done + 1
+        self.look(keys)
+        async with self._looks:
+            await self._looks.wait_for(lambda: self._done >= target)
+
+    async def run(self) -> None:
+        """Look for ever: at once, at every call of `look`, and every `period` seconds."""
+        while True:
+            await self.once()
+            await self._pause()
+
+    async def once(self) -> Look:
+        """One look at whatever is due."""
+        whole, keys = self._whole, frozenset(self._dirty)
+        self._whole = False
+        self._dirty.clear()
+        self._wake.clear()
+        async with self._looks:
+            look = await (self._look_at_all() if whole else self._look_at(keys))
+            self._failed = self._failed + 1 if look.failures else 0
+            self._done += 1
+            self._looks.notify_all()
+        return look
+
+    async def preview(self) -> list[Step]:
+        """What a whole look would do now; does nothing."""
+        observed = await self._kernel.observe()
+        config, known = self._truth.wanted()
+        _, steps = await self._plan(config, known, observed)
+        return steps
+
+    async def _pause(self) -> None:
+        wait = self.period
+        if self._failed:
+            wait = min(wait, RETRY[min(self._failed, len(RETRY)) - 1])
+        try:
+            async with asyncio.timeout(wait):
+                await self._wake.wait()
+        except TimeoutError:
+            self._whole = True
+
+    async def _look_at_all(self) -> Look:
+        observed = await self._kernel.observe()
+        self._truth.found(observed)
+        config, known = self._truth.wanted()
+        wanted, steps = await self._plan(config, known, observed)
+        look = await self._carry_out(steps, wanted, whole=True)
+        if look.steps:
+            observed = await self._kernel.observe()
+        self.observed = observed
+        return look
+
+    async def _look_at(self, keys: frozenset[ServiceKey]) -> Look:
+        config, known = self._truth.wanted()
+        wanted = Desired(services=desired_services(config, known, keys))
+        # A key that is no longer wanted is a removal; only a whole look may decide that.
+        observed = await self._kernel.observe(wanted.services.keys())
+        look = await self._carry_out(plan(wanted, observed), wanted, whole=False)
+        if look.steps:
+            observed = await self._kernel.observe(wanted.services.keys())
+        self.observed = _merge(self.observed, observed)
+        return look
+
+    async def _plan(self, config: Config, known: Knowledge, observed: Observed) -> tuple[Desired, list[Step]]:
+        def think() -> tuple[Desired, list[Step]]:
+            wanted = desired(config, known)
+            return wanted, plan(wanted, observed)
+
+        # Pure functions of frozen values: a thread keeps a long thought from holding up the event loop.
+        size = sum(len(s.servers) for s in config.services.values())
+        return think() if size <= INLINE else await asyncio.to_thread(think)
+
+    async def _carry_out(self, steps: list[Step], wanted: Desired, *, whole: bool) -> Look:
+        if new := [s.key for s in steps if isinstance(s, AddService)]:
+            self._truth.own(new)
+        drift = tuple(s for s in steps if self._is_drift(s, wanted))
+        failures = tuple(await self._kernel.apply(steps)) if steps else ()
+        self._settle(wanted, failures, whole=whole)
+        _tell(steps, drift, failures)
+        if any(f.drift for f in failures):
+            self.look()
+        return Look(tuple(steps), failures, whole, drift)
+
+    def _is_drift(self, step: Step, wanted: Desired) -> bool:
+        """Whether a step repairs what nobody here asked to be different."""
+        match step:
+            case SetTimeouts() | StartSync() | StopSync():
+                return bool(self._settled)
+            case DeleteService(key):
+                return bool(self._settled) and key not in self._settled
+        key = service_of(step)
+        return key is not None and key in self._settled and self._settled[key] == wanted.services.get(key)
+
+    def _settle(self, wanted: Desired, failures: Sequence[Failure], *, whole: bool) -> None:
+        if whole:
+            self._settled.clear()
+        self._settled.update(wanted.services)
+        for failure in failures:
+            if (key := service_of(failure.step)) is not None:
+                self._settled.pop(key, None)
+
+
+def service_of(step: Step) -> ServiceKey | None:
+    """The service that a step is about, None for the steps that are about none."""
+    match step:
+        case AddService(key) | SetService(key) | DeleteService(key):
+            return key
+        case AddServer(service) | SetServer(service) | DeleteServer(service):
+            return service
+        case SetTimeouts() | StartSync() | StopSync():
+            return None
+
+
+def _merge(old: Observed, part: Observed) -> Observed:
+    return Observed({**old.services, **part.services}, old.timeouts, old.sync)
+
+
+def _tell(steps: Sequence[Step], drift: Sequence[Step], failures: Sequence[Failure]) -> None:
+    for failure in failures[:SHOWN]:
+        emit("step.failed", step=str(failure.step), error=str(failure.error))
+    if drift:
+        emit("drift.repaired", steps=[str(s) for s in drift[:SHOWN]], count=len(drift))
+    own = [s for s in steps if s not in drift] if drift else list(steps)
+    if own:
+        emit("ipvs.changed", steps=[str(s) for s in own[:SHOWN]], count=len(own))
