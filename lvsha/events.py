@@ -417,9 +417,9 @@ _HEAD = """\
 # Events
 
 Everything the daemon says: one JSON object a line on standard output, and as a stream from
-`lvsha-cli events -f`. Each has `event` (the name below), `timestamp` (ISO 8601, UTC), `severity`, `alert` (a person
-should be told now) and the fields listed. Names and fields are an interface: new ones may be added, none changes
-its meaning.
+`lvsha-cli events -f`. Each has `event` (the name below), `timestamp` (ISO 8601, UTC), `severity`, `alert`
+(a person should be told now) and the fields listed. Names and fields are an interface: new ones may be added,
+none changes its meaning.
 
 This page is written by `python -m lvsha.events`; a test compares the two.
 """
