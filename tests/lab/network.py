@@ -72,7 +72,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A node's cable to a segment, with the node's number on it (192.0.2.N and 2001:db8:1::N)."""
+    """A node's cable to a segment, with the node's number on it: 192.0.2.N, 2001:db8:1::N and fe80::N."""
 
     segment: Segment
     number: int
@@ -154,8 +154,8 @@ class Node:
         with namespace.entered(self.links[segment].segment.namespace):
             _run(["tc", "qdisc", "replace", "dev", port, "clsact"], where=segment)
             for side in sides:
-                rule = f"tc filter replace dev {port} {side} pref 1 handle 1 protocol all bpf direct-action bytecode"
-                _run([*rule.split(), program], where=segment)
+                rule = f"dev {port} {side} pref 1 handle 1 protocol all bpf direct-action bytecode"
+                _run(["tc", "filter", "replace", *rule.split(), program], where=segment)
 
     def mend(self, segment: str) -> None:
         """Lose nothing any more."""
@@ -220,7 +220,8 @@ class Network:
     def build(self) -> None:
         """Make it all. `with` calls this."""
         # Noted before they are made: removal forgives the ones that were not.
-        self._made = [each.namespace for each in (*self.segments.values(), *self.nodes.values())]
+        self._made = [segment.namespace for segment in self.segments.values()]
+        self._made += [node.namespace for node in self.nodes.values()]
         _batch([f"netns add {name}" for name in self._made], where="network")
         for name in self._made:
             _sysctls(name, _SYSCTLS)
@@ -277,7 +278,7 @@ class Network:
         return lines
 
     def _settle(self) -> None:
-        """Have the kernel take note of every carrier now; left to itself it may open a port a second later."""
+        """Have the kernel take note of every carrier now; left alone it may open a port a second later."""
         for segment in self.segments.values():
             ports = [node.name for node in self.nodes.values() if segment.name in node.links]
             _read_carriers(segment.namespace, ports)
@@ -322,7 +323,8 @@ def topology(
     inside = [f"default via 10.0.1.{gateway}", f"default via 2001:db8:2::{gateway}"]
     for number in range(11, 11 + servers):
         routes = inside if "back" in server_segments else outside
-        net.node(f"rs{number - 10}", routes=routes, **dict.fromkeys(server_segments, number))
+        links = dict.fromkeys(server_segments, number)
+        net.node(f"rs{number - 10}", forward=False, routes=routes, **links)
     return net
 
 
@@ -333,6 +335,10 @@ def _addressing(node: Node) -> list[str]:
         lines += [
             f"addr add {link.ipv4}/{link.segment.ipv4.prefixlen} brd + dev {name}",
             f"addr add {link.ipv6}/{link.segment.ipv6.prefixlen} dev {name} nodad",
+            # The kernel's own link-local address is tentative for a moment; neighbours asked for meanwhile
+            # are asked again a second later.
+            f"link set {name} addrgenmode none",
+            f"addr add fe80::{link.number}/64 dev {name} nodad",
             f"link set {name} up",
         ]
     return lines + [f"route add {route}" for route in node.routes]
@@ -362,8 +368,6 @@ def _batch(lines: Iterable[str], *, where: str) -> None:
 def _run(argv: Sequence[str], *, where: str, stdin: str = "", check: bool = True, timeout: float = 30) -> str:
     done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
     if check and done.returncode != 0:
-        raise AssertionError(
-            f"{where}: {' '.join(argv)} ended with
-            {done.returncode}\n{done.stdout}{done.stderr}{stdin}".rstrip()
-        )
+        words = f"{done.stdout}{done.stderr}{stdin}".rstrip()
+        raise AssertionError(f"{where}: {' '.join(argv)} ended with {done.returncode}\n{words}")
     return done.stdout

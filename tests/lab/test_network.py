@@ -91,7 +91,8 @@ def test_nothing_is_left_behind() -> None:
     with pytest.raises(AssertionError, match="lb1: ip -batch"), net:
         net["lb1"].ip("link set nonsense up")
     listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
-    assert not any(each.namespace in listed for each in (*net.nodes.values(), *net.segments.values()))
+    assert not any(node.namespace in listed for node in net.nodes.values())
+    assert not any(segment.namespace in listed for segment in net.segments.values())
 
 
 def test_a_network_that_cannot_be_built_is_removed() -> None:
