@@ -1,0 +1,103 @@
+"""Classic BPF: what the kernel should throw away before a process is woken for it.
+
+A flood of packets for somebody else costs nothing then but the kernel's time. A program is a
+list of `struct sock_filter` (include/uapi/linux/filter.h): code, two jump distances, operand.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+from collections.abc import Iterable
+
+SO_ATTACH_FILTER = 26
+"""include/uapi/asm-generic/socket.h; Python does not name it."""
+
+# Opcodes of include/uapi/linux/bpf_common.h, as sums of class, size and mode.
+_LD_BYTE = 0x30
+_LD_WORD = 0x20
+_LD_BYTE_INDIRECT = 0x50
+_LD_HALF_INDIRECT = 0x48
+_LDX_NUMBER = 0x01
+_LDX_HEADER_LENGTH = 0xB1
+"""X = 4 * (P[k] & 0xf): the length of an IPv4 header."""
+_JEQ = 0x15
+_RET = 0x06
+
+_ACCEPT = 0xFFFFFFFF
+
+_VALUES = 400
+"""More values than this a filter does not compare: the kernel charges programs to
+net.core.optmem_max, 20 KiB on older kernels. Such a filter lets all of its kind through."""
+
+Step = tuple[int, int, int, int]
+
+
+def vrids(family: int, wanted: Iterable[int]) -> list[Step]:
+    """Adverts of these virtual router ids only.
+
+    A raw IPv4 socket filters from the IP header on, a raw IPv6 socket from the payload on.
+    """
+    if family == 4:
+        load = [(_LDX_HEADER_LENGTH, 0, 0, 0), (_LD_BYTE_INDIRECT, 0, 0, 1)]
+    else:
+        load = [(_LD_BYTE, 0, 0, 1)]
+    return _any_of(load, sorted(set(wanted)))
+
+
+def arp_senders(wanted: Iterable[bytes]) -> list[Step]:
+    """ARP whose sender address (octet 14 of the ARP packet, RFC 826) is one of these."""
+    return _any_of([(_LD_WORD, 0, 0, 14)], [int.from_bytes(address) for address in wanted])
+
+
+def neighbour_advertisements(wanted: Iterable[bytes]) -> list[Step]:
+    """Neighbour advertisements (type 136) whose target (octet 8, RFC 4861 section 4.4) may be one of these.
+
+    Only the last four octets are compared.
+    """
+    kind: list[Step] = [(_LD_BYTE, 0, 0, 0), (_JEQ, 1, 0, 136), (_RET, 0, 0, 0)]
+    ends = {int.from_bytes(target[12:]) for target in wanted}
+    return _any_of([*kind, (_LD_WORD, 0, 0, 20)], sorted(ends))
+
+
+def echo_replies(family: int, number: int) -> list[Step]:
+    """Echo replies (type 0, ICMPv6 129) to the requests that carry this identifier."""
+    start = (_LDX_HEADER_LENGTH, 0, 0, 0) if family == 4 else (_LDX_NUMBER, 0, 0, 0)
+    reply = 0 if family == 4 else 129
+    return [
+        start,
+        (_LD_BYTE_INDIRECT, 0, 0, 0),
+        (_JEQ, 0, 3, reply),
+        (_LD_HALF_INDIRECT, 0, 0, 4),
+        (_JEQ, 0, 1, number),
+        (_RET, 0, 0, _ACCEPT),
+        (_RET, 0, 0, 0),
+    ]
+
+
+def nothing() -> list[Step]:
+    """No packet at all: for a socket that only sends, and while a socket is being set up."""
+    return [(_RET, 0, 0, 0)]
+
+
+def attach(sock: socket.socket, program: list[Step]) -> None:
+    """Let the socket have only what the program lets through; it replaces the one before."""
+    code = b"".join(struct.pack("=HBBI", *step) for step in program)
+    buffer = ctypes.create_string_buffer(code, len(code))
+    # struct sock_fprog: a count and a pointer, at the machine's own alignment.
+    fprog = struct.pack("@HP", len(program), ctypes.addressof(buffer))
+    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, fprog)
+
+
+def _any_of(load: list[Step], wanted: list[int]) -> list[Step]:
+    """Load a value, accept if it is one of `wanted`.
+
+    A jump reaches 255 steps, so every value has its own `ret`.
+    """
+    if len(wanted) > _VALUES:
+        return [*load, (_RET, 0, 0, _ACCEPT)]
+    program = list(load)
+    for value in wanted:
+        program += [(_JEQ, 0, 1, value), (_RET, 0, 0, _ACCEPT)]
+    return [*program, (_RET, 0, 0, 0)]
