@@ -1,0 +1,149 @@
+"""A virtual service, from the values of the model to IPVS's attributes and back.
+
+Where the kernel is odd (net/netfilter/ipvs/ip_vs_ctl.c):
+
+*   The port is in network order.
+*   The persistence mask of IPv4 is an address in network order, of IPv6 a prefix length in the
+    machine's order, in the same attribute (ip_vs_add_service).
+*   Flags come with a mask of which of them are meant. lvsha always means all.
+*   A service without a scheduler has one called `none`.
+
+Somebody else may have added a service that the model has no words for, such as one of another
+protocol. It reads as None: it can be neither wanted nor owned.
+"""
+
+from __future__ import annotations
+
+import struct
+from ipaddress import IPv4Address, IPv6Address
+from socket import htons
+from sys import byteorder
+
+from lvsha.errors import InputError
+from lvsha.kernel.attributes import Attributes, Layout, MalformedError, number, pack_text, text, unpack
+from lvsha.kernel.ipvs import abi
+from lvsha.kernel.ipvs.counters import counters
+from lvsha.model import (
+    Address,
+    AddressKey,
+    Family,
+    FwmarkKey,
+    Protocol,
+    Service,
+    ServiceFlag,
+    ServiceKey,
+    ServiceState,
+)
+
+FOREIGN_PREFIX = -1
+"""A persistence mask that is no prefix, such as 255.0.255.0: never wanted, so that a plan puts it right."""
+
+_ADDRESS_KEY = Layout((abi.SVC_AF, "H"), (abi.SVC_PROTOCOL, "H"), (abi.SVC_ADDR, "16s"), (abi.SVC_PORT, "H"))
+_FWMARK_KEY = Layout((abi.SVC_AF, "H"), (abi.SVC_FWMARK, "I"))
+_SETTINGS = Layout((abi.SVC_FLAGS, "8s"), (abi.SVC_TIMEOUT, "I"), (abi.SVC_NETMASK, "4s"))
+_FLAGS = struct.Struct("=II")
+_ALL_FLAGS = 0xFFFFFFFF
+
+
+def pack_key(key: ServiceKey) -> bytes:
+    """The attributes that the kernel finds a service by."""
+    if isinstance(key, FwmarkKey):
+        return _FWMARK_KEY.pack(key.family, key.mark)
+    return _ADDRESS_KEY.pack(key.family, key.protocol, key.address.packed, htons(key.port))
+
+
+def pack_service(key: ServiceKey, service: Service) -> bytes:
+    """Everything about a service, which is what the kernel wants to add or to set one.
+
+    Raises InputError where a name is too long or a prefix impossible.
+    """
+    parts = [
+        pack_key(key),
+        _pack_name(abi.SVC_SCHED_NAME, service.scheduler, "scheduler"),
+        _SETTINGS.pack(
+            _FLAGS.pack(service.flags & ~abi.FLAG_HASHED, _ALL_FLAGS),
+            service.timeout,
+            _pack_prefix(key.family, service.prefix),
+        ),
+    ]
+    if service.engine:
+        parts.append(_pack_name(abi.SVC_PE_NAME, service.engine, "persistence engine"))
+    return b"".join(parts)
+
+
+def unpack_service(nest: bytes) -> tuple[ServiceKey, ServiceState] | None:
+    """A service as the kernel shows it, still without its servers; None where the model has no words for it.
+
+    Raises MalformedError.
+    """
+    found = unpack(nest)
+    key = _unpack_key(found)
+    if key is None:
+        return None
+    service = Service(
+        scheduler=text(found, abi.SVC_SCHED_NAME),
+        flags=_unpack_flags(found),
+        timeout=number(found, abi.SVC_TIMEOUT, 0),
+        prefix=_unpack_prefix(key.family, found.get(abi.SVC_NETMASK)),
+        engine=text(found, abi.SVC_PE_NAME, "") or None,
+    )
+    return key, ServiceState(service, counters=counters(found, abi.SVC_STATS, abi.SVC_STATS64))
+
+
+def unpack_address(family: int, value: bytes) -> Address:
+    """An address out of the sixteen bytes that the kernel has for either family; raises MalformedError."""
+    width = 4 if family == Family.IPV4 else 16
+    if len(value) < width:
+        raise MalformedError(f"an address of {len(value)} bytes: {width} are needed")
+    return IPv4Address(value[:4]) if width == 4 else IPv6Address(value[:16])
+
+
+def _pack_name(kind: int, name: str, what: str) -> bytes:
+    if not 0 < len(name.encode()) <= abi.NAME_MAX or "\0" in name:
+        raise InputError(f"{what} {name!r}: a name has 1 to {abi.NAME_MAX} bytes")
+    return pack_text(kind, name)
+
+
+def _pack_prefix(family: Family, prefix: int | None) -> bytes:
+    bits = family.bits if prefix is None else prefix
+    # The kernel takes no IPv6 prefix below 1, and an IPv4 mask of 0.0.0.0 puts all clients together.
+    if not (family is Family.IPV6) <= bits <= family.bits:
+        raise InputError(f"persistence prefix {prefix}: {family.name} has {family.bits} bits")
+    if family is Family.IPV6:
+        return bits.to_bytes(4, byteorder)
+    return (0xFFFFFFFF << (32 - bits) & 0xFFFFFFFF).to_bytes(4, "big")
+
+
+def _unpack_prefix(family: Family, mask: bytes | None) -> int | None:
+    if mask is None or len(mask) != 4:
+        return None
+    bits = (
+        int.from_bytes(mask, byteorder) if family is Family.IPV6 else _mask_bits(int.from_bytes(mask, "big"))
+    )
+    return None if bits == family.bits else bits
+
+
+def _mask_bits(mask: int) -> int:
+    bits = mask.bit_count()
+    return bits if mask == 0xFFFFFFFF << (32 - bits) & 0xFFFFFFFF else FOREIGN_PREFIX
+
+
+def _unpack_key(found: Attributes) -> ServiceKey | None:
+    family = number(found, abi.SVC_AF)
+    if family not in (Family.IPV4, Family.IPV6):
+        return None
+    if abi.SVC_FWMARK in found:
+        return FwmarkKey(Family(family), number(found, abi.SVC_FWMARK))
+    protocol = number(found, abi.SVC_PROTOCOL)
+    if protocol not in (Protocol.TCP, Protocol.UDP, Protocol.SCTP):
+        return None
+    address = unpack_address(family, found.get(abi.SVC_ADDR, b""))
+    return AddressKey(Protocol(protocol), address, number(found, abi.SVC_PORT, order="big"))
+
+
+def _unpack_flags(found: Attributes) -> ServiceFlag:
+    value = found.get(abi.SVC_FLAGS, b"")
+    if len(value) < _FLAGS.size:
+        raise MalformedError(f"the flags of a service in {len(value)} bytes: {_FLAGS.size} are needed")
+    flags, _mask = _FLAGS.unpack_from(value)
+    return ServiceFlag(flags & ~abi.FLAG_HASHED)

@@ -1,0 +1,282 @@
+"""A conversation with the kernel over netlink that never makes the event loop wait.
+
+A netlink request is carried out inside `send`, before it returns, and it may sleep there: for
+a module that modprobe has to fetch, for an RCU grace period, for a mutex that somebody else's
+request holds. A non-blocking socket changes none of that. So every conversation has one worker
+thread of its own, which sends, waits and collects, while the loop goes on; requests of several
+tasks are served one after another, and a task that is cancelled leaves no half-read reply
+behind, because the thread finishes what it began.
+
+Many requests go out in one send. The kernel answers those that failed, each with the sequence
+number of its request, and the last one in any case, because that one asks for it: its answer is
+the barrier which says that everything before it is done.
+
+    transact    requests that change something: who was refused, and why
+    dump        requests whose answer is a list
+    ask         one request, one answer
+
+Everything is bounded: the time of a visit to the kernel, and the memory for a reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Self, TypeVar
+
+from lvsha.errors import KernelError
+from lvsha.kernel import frames
+from lvsha.kernel.attributes import MalformedError
+from lvsha.kernel.frames import Answer, Verdict
+
+T = TypeVar("T")
+
+BATCH = 128
+"""Requests in one send. More gains nothing, and the errors of a whole batch must fit a receive buffer."""
+
+_RECEIVE = 64 * 1024
+"""The kernel fills a dump's datagram up to 32 KiB if it sees a reader with room for it (netlink_recvmsg)."""
+_SOCKET_BUFFER = 4 * 1024 * 1024
+# Not in the socket module: include/uapi/asm-generic/socket.h, include/uapi/linux/netlink.h.
+_SO_RCVBUFFORCE = 33
+_SOL_NETLINK = 270
+_NETLINK_CAP_ACK = 10
+_NETLINK_EXT_ACK = 11
+
+
+class RefusedError(KernelError):
+    """The kernel said no to a request.
+
+    `errno` is its number and `words` what it said beyond that, often nothing.
+    """
+
+    def __init__(self, message: str, number: int, words: str = "") -> None:
+        super().__init__(message)
+        self.errno = number
+        self.words = words
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why one request of a batch was not carried out."""
+
+    errno: int
+    words: str = ""
+
+    def __str__(self) -> str:
+        return explain(self.errno, self.words)
+
+
+def explain(number: int, words: str = "") -> str:
+    """An errno for a person: `ENOENT: No such file or directory; <the kernel's own words>`."""
+    name = errno.errorcode.get(number, str(number))
+    return f"{name}: {os.strerror(number)}" + (f"; {words}" if words else "")
+
+
+class Netlink:
+    """An asyncio conversation with one netlink protocol, in the network namespace where it was opened."""
+
+    def __init__(self, dialogue: Dialogue, *, timeout: float) -> None:
+        self._dialogue = dialogue
+        self._timeout = timeout
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="netlink")
+
+    @classmethod
+    def open(cls, protocol: int, *, timeout: float = 30.0) -> Self:
+        """A conversation with a protocol, by its NETLINK_* number.
+
+        `timeout`: seconds that one visit to the kernel may take. Raises KernelError where the kernel
+        has no such protocol.
+        """
+        return cls(Dialogue(lambda: connect(protocol), timeout=timeout), timeout=timeout)
+
+    def close(self) -> None:
+        """End the conversation; what the kernel has been told stays done."""
+        self._thread.submit(self._dialogue.close)
+        self._thread.shutdown(wait=False)
+
+    async def transact(self, kind: int, bodies: Sequence[bytes], flags: int = 0) -> dict[int, Refusal]:
+        """Carry out requests in order, `BATCH` of them a send; a refused one does not stop the others.
+
+        `flags` are those that the family gives a meaning beyond NLM_F_REQUEST, such as NLM_F_REPLACE.
+        Returns the refusals by index of the request. Raises KernelError where the outcome of some is
+        not known, also because the kernel took too long.
+        """
+        refusals: dict[int, Refusal] = {}
+        for start in range(0, len(bodies), BATCH):
+            batch = bodies[start : start + BATCH]
+            found = await self._visit(lambda batch=batch: self._dialogue.transact(kind, batch, flags))  # type: ignore[misc]
+            refusals.update({start + index: refusal for index, refusal in found.items()})
+        return refusals
+
+    async def dump(self, kind: int, bodies: Sequence[bytes]) -> list[list[bytes]]:
+        """The lists that these requests ask for, one after another: the bodies of the answers of each.
+
+        Raises RefusedError where the kernel refuses one, MalformedError, KernelError when there is no answer.
+        """
+        return await self._visit(lambda: [self._dialogue.dump(kind, body) for body in bodies])
+
+    async def ask(self, kind: int, body: bytes) -> bytes:
+        """The body of the one answer to a request; raises as `dump` does."""
+        return await self._visit(lambda: self._dialogue.ask(kind, body))
+
+    async def _visit(self, work: Callable[[], T]) -> T:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await loop.run_in_executor(self._thread, work)
+        except TimeoutError:
+            raise KernelError(f"the kernel has not answered on netlink for {self._timeout:g} s") from None
+
+
+class Dialogue:
+    """The same conversation, blocking: what the worker thread does."""
+
+    def __init__(self, connect: Callable[[], socket.socket], *, timeout: float) -> None:
+        self._connect = connect
+        self._timeout = timeout
+        self._sequence = 0
+        # Opened at once, so that it is the caller who learns of a missing protocol.
+        self._socket: socket.socket | None = connect()
+        self._buffer = bytearray(_RECEIVE)
+
+    def close(self) -> None:
+        """Let go of the socket; the next request would open another."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def transact(self, kind: int, bodies: Sequence[bytes], flags: int = 0) -> dict[int, Refusal]:
+        """Send at most `BATCH` requests at once and wait for the answer to the last."""
+        first = self._number(len(bodies))
+        each = [frames.REQUEST | flags] * (len(bodies) - 1) + [frames.REQUEST | frames.ACK | flags]
+        requests = [
+            frames.frame(kind, flag, first + index, body)
+            for index, (flag, body) in enumerate(zip(each, bodies, strict=True))
+        ]
+        with self._clean():
+            self._send(requests)
+            return self._verdicts(first, len(bodies))
+
+    def dump(self, kind: int, body: bytes) -> list[bytes]:
+        """The bodies of a list's answers."""
+        sequence = self._number(1)
+        answers: list[bytes] = []
+        with self._clean():
+            self._send([frames.frame(kind, frames.REQUEST | frames.DUMP, sequence, body)])
+            for message in self._replies(sequence, sequence):
+                if isinstance(message, Verdict):
+                    _raise_refused(message)
+                    break
+                answers.append(message.body)
+        return answers
+
+    def ask(self, kind: int, body: bytes) -> bytes:
+        """The body of the one answer."""
+        sequence = self._number(1)
+        with self._clean():
+            self._send([frames.frame(kind, frames.REQUEST, sequence, body)])
+            message = next(self._replies(sequence, sequence))
+            if isinstance(message, Answer):
+                return message.body
+            _raise_refused(message)
+            raise MalformedError("netlink acknowledged a question instead of answering it")
+
+    def _verdicts(self, first: int, count: int) -> dict[int, Refusal]:
+        refusals = {}
+        for message in self._replies(first, first + count - 1):
+            if not isinstance(message, Verdict):
+                continue
+            if message.errno:
+                refusals[message.sequence - first] = Refusal(message.errno, message.words)
+            if message.sequence == first + count - 1:
+                break
+        return refusals
+
+    def _number(self, count: int) -> int:
+        """Reserve sequence numbers; they never repeat within what could still be under way."""
+        first = self._sequence + 1
+        if first + count > 0xFFFFFFFF:
+            first = 1
+        self._sequence = first + count - 1
+        return first
+
+    def _send(self, requests: Sequence[bytes]) -> None:
+        if self._socket is None:
+            self._socket = self._connect()
+        try:
+            self._socket.send(b"".join(requests))
+        except OSError as error:
+            raise KernelError(f"netlink request could not be sent: {explain(error.errno or 0)}") from error
+
+    def _replies(self, first: int, last: int) -> Iterator[Answer | Verdict]:
+        """Replies to these sequence numbers, for ever: the caller knows which is the last it needs."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            for message in frames.messages(self._receive(deadline)):
+                if first <= message.sequence <= last:
+                    yield message
+
+    def _receive(self, deadline: float) -> bytes:
+        """One datagram of the kernel's."""
+        assert self._socket is not None  # noqa: S101 - _send has opened it
+        while True:
+            self._socket.settimeout(max(0.001, deadline - time.monotonic()))
+            try:
+                length, _, flags, sender = self._socket.recvmsg_into([self._buffer])
+            except TimeoutError:
+                raise KernelError(f"no answer on netlink within {self._timeout:g} s") from None
+            except OSError as error:
+                raise KernelError(_lost(error)) from error
+            if flags & socket.MSG_TRUNC:
+                raise MalformedError(f"netlink reply is longer than {_RECEIVE} bytes")
+            # Another process may write to this socket; the kernel's own port is 0.
+            if not isinstance(sender, tuple) or sender[0] == 0:
+                return bytes(memoryview(self._buffer)[:length])
+
+    @contextlib.contextmanager
+    def _clean(self) -> Iterator[None]:
+        """Drop the socket after a failure: what is still in it, or still coming, is nobody's any more."""
+        try:
+            yield
+        except RefusedError:
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+
+def connect(protocol: int) -> socket.socket:
+    """A netlink socket that reports errors in words and has room for those of a whole batch."""
+    try:
+        opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
+    except OSError as error:
+        raise KernelError(f"no netlink socket (protocol {protocol}): {explain(error.errno or 0)}") from error
+    try:
+        opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _SOCKET_BUFFER)
+    except PermissionError:
+        # Without CAP_NET_ADMIN as much as net.core.rmem_max allows.
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SOCKET_BUFFER)
+    opened.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
+    opened.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
+    opened.bind((0, 0))
+    return opened
+
+
+def _raise_refused(verdict: Verdict) -> None:
+    if verdict.errno:
+        reason = explain(verdict.errno, verdict.words)
+        raise RefusedError(f"the kernel refused a netlink request: {reason}", verdict.errno, verdict.words)
+
+
+def _lost(error: OSError) -> str:
+    if error.errno == errno.ENOBUFS:
+        return "netlink replies were lost for want of memory (ENOBUFS): what was asked may or may not be done"
+    return f"netlink reply could not be read: {explain(error.errno or 0)}"
