@@ -67,7 +67,8 @@ def record(event: str, fields: Mapping[str, object], severity: Severity | None =
         "alert": known.alert,
         "event": event,
     }
-    return head | {name: plain(value) for name, value in fields.items()}
+    # The head wins: fields may come from another process.
+    return head | {name: plain(value) for name, value in fields.items() if name not in head}
 
 
 def write(said: Record) -> None:

@@ -49,12 +49,13 @@ def read_plain(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise StateError(f"cannot be read: {_because(error)}") from error
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         _check_ours(os.fstat(descriptor))
-        try:
-            return file.read(LARGEST + 1)
-        except OSError as error:
-            raise StateError(f"cannot be read: {_because(error)}") from error
+        return _read_all(descriptor)
+    except OSError as error:
+        raise StateError(f"cannot be read: {_because(error)}") from error
+    finally:
+        os.close(descriptor)
 
 
 def sweep(directory: Path) -> list[str]:
@@ -95,6 +96,13 @@ def _write_new(name: str, data: bytes, directory: int) -> None:
         while rest:
             rest = rest[file.write(rest) :]
         os.fsync(descriptor)
+
+
+def _read_all(descriptor: int) -> bytes:
+    data = bytearray()
+    while len(data) <= LARGEST and (more := os.read(descriptor, 1 << 20)):
+        data += more
+    return bytes(data)
 
 
 def _check_ours(status: os.stat_result) -> None:
