@@ -8,19 +8,22 @@ services it touches. What follows from the state is computed by `lvsha.desired`.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Protocol
 
 import checks
 from lvsha.config import Config, ServerConfig, ServiceConfig
 from lvsha.daemon.memory import Memory
-from lvsha.desired import Knowledge, Target, target_of
+from lvsha.desired import Knowledge, Placement, Target, place, target_of
 from lvsha.health import Health, State
 from lvsha.log import emit
 from lvsha.model import Observed, ServerKey, ServiceKey
 from lvsha.overrides import Override, Overrides
+from lvsha.standing import Standing, Word, standing
 
 
 class Look(Protocol):
@@ -48,17 +51,23 @@ class Director:
         self._look = look
         self._clock = clock
         self._users = _users(config)
+        self._words: dict[str, Word] = {}
+        self._unjudged: set[Target | None] = set(self._users)
+        self._all_judged = asyncio.Event()
+        self._overrides_changed = asyncio.Event()
+        self._note_judged(None)
 
     # --- what the reconciler asks -------------------------------------------------------------
 
     def wanted(self) -> tuple[Config, Knowledge]:
         """The configuration and what is known, frozen as of now."""
-        return self.config, self.knowledge()
+        known = self._known()
+        return self.config, replace(known, health=dict(self.health), adopted=dict(self._adopted))
 
-    def knowledge(self) -> Knowledge:
-        """What is known, frozen as of now."""
+    def _known(self) -> Knowledge:
+        """What is known, live: for a question that is answered before anything can change."""
         owned = None if self.config.ipvs.unknown_services == "remove" else self._owned
-        return Knowledge(dict(self.health), self.overrides, dict(self._adopted), owned)
+        return Knowledge(self.health, self.overrides, self._adopted, owned)
 
     def found(self, observed: Observed) -> None:
         """Adopt what the table holds, once after the start and once after each reload."""
@@ -87,10 +96,13 @@ class Director:
         """What has to be probed."""
         return frozenset(self._users)
 
-    @property
-    def judged(self) -> bool:
-        """Whether every target has its first verdict."""
-        return all(self.health.get(t, Health()).state is not State.UNKNOWN for t in self._users)
+    async def all_judged(self) -> None:
+        """Return once every target has had its first verdict."""
+        await self._all_judged.wait()
+
+    async def overrides_changed(self) -> None:
+        """Return at the next change of the overrides."""
+        await self._overrides_changed.wait()
 
     def report(self, target: Target, outcome: checks.Outcome) -> Health:
         """Take one probe's result; a changed verdict is told and looked at."""
@@ -101,29 +113,25 @@ class Director:
         )
         self.health[target] = after
         if after.state is not before.state:
-            self._tell_verdict(target, before, after)
-            self._look({service.key for service, _ in self._users.get(target, ())})
+            self._note_judged(target)
+            users = self._users.get(target, ())
+            self._look({service.key for service, _ in users})
+            for service, server in users:
+                _tell_verdict(service, server, before, after)
+            self._tell_standing({service.name for service, _ in users})
         return after
 
     def override(self, override: Override) -> None:
         """Put something that an operator said in force."""
         self._keep(self.overrides.put(override))
-        emit(
-            "override.set",
-            target=str(override.selector),
-            kind=override.kind.value,
-            weight=override.weight,
-            reason=override.reason,
-            by=override.by,
-            until=override.until,
-        )
+        self._tell_override("override.set", override, expires=override.until)
 
     def clear(self, doomed: Iterable[Override], *, by: str) -> None:
         """Take back what an operator said."""
         doomed = tuple(doomed)
         self._keep(self.overrides.remove(doomed))
         for o in doomed:
-            emit("override.cleared", target=str(o.selector), kind=o.kind.value, reason=o.reason, by=by)
+            self._tell_override("override.cleared", replace(o, by=by))
 
     def expire(self) -> float | None:
         """Drop overrides whose time has passed; when the next one ends, seconds since the epoch."""
@@ -131,7 +139,7 @@ class Director:
         if gone:
             self._keep(left)
         for o in gone:
-            emit("override.expired", target=str(o.selector), kind=o.kind.value, reason=o.reason)
+            self._tell_override("override.expired", o)
         return self.overrides.next_expiry()
 
     def reconfigure(self, config: Config) -> None:
@@ -141,35 +149,97 @@ class Director:
         self.loaded_at = self._clock()
         self._users = _users(config)
         self.health = {t: h for t, h in self.health.items() if t in self._users}
+        self._words = {name: word for name, word in self._words.items() if name in config.services}
         self._adopting = True
         self._look()
 
-    def services_of(self, override: Override) -> frozenset[ServiceKey]:
-        """The services that an override touches."""
-        return frozenset(
-            service.key
+    def servers_of(self, override: Override) -> list[tuple[ServiceConfig, ServerConfig]]:
+        """The servers that an override touches, with their services."""
+        return [
+            (service, s)
             for name, service in self.config.services.items()
             for s in (*service.servers, *service.fallback)
             if override.selector.matches(name, s.name, s.address, s.port)
-        )
+        ]
+
+    def places(self, name: str) -> tuple[Placement, ...]:
+        """Where the servers of one service stand now."""
+        return place(name, self.config.services[name], self._known())
+
+    def standing(self, name: str) -> Standing:
+        """How one service stands now."""
+        return standing(self.places(name))
+
+    def _note_judged(self, target: Target | None) -> None:
+        self._unjudged.discard(target)
+        if not self._unjudged:
+            self._all_judged.set()
 
     def _keep(self, overrides: Overrides) -> None:
         self._memory.keep_overrides(overrides)
         touched = {*self.overrides.entries} ^ {*overrides.entries}
         self.overrides = overrides
-        self._look({key for o in touched for key in self.services_of(o)})
+        services = [service for o in touched for service, _ in self.servers_of(o)]
+        self._look({service.key for service in services})
+        self._tell_standing({service.name for service in services})
+        self._overrides_changed.set()
+        self._overrides_changed = asyncio.Event()
 
-    def _tell_verdict(self, target: Target, before: Health, after: Health) -> None:
-        event = "server.up" if after.state is State.UP else "server.down"
-        for service, server in self._users.get(target, ()):
-            emit(
-                event,
-                service=service.name,
-                server=server.name,
-                address=str(server.key),
-                was=before.state.value,
-                detail=after.detail,
-            )
+    def _tell_override(self, event: str, o: Override, **more: object) -> None:
+        said = {"kind": o.kind.value, "weight": o.weight, "reason": o.reason, "by": o.by}
+        for service, server in self.servers_of(o):
+            emit(event, **_server_fields(service, server), **said, **more)
+
+    def _tell_standing(self, names: Iterable[str]) -> None:
+        for name in names:
+            now = self.standing(name)
+            before = self._words.get(name, Word.CHECKING)
+            self._words[name] = now.word
+            if now.word is not before:
+                _tell_word(self.config.services[name], now, before)
+
+
+def _server_fields(service: ServiceConfig, server: ServerConfig) -> dict[str, object]:
+    return {
+        "service": service.name,
+        "server": server.name,
+        "address": server.address,
+        "port": server.port,
+    }
+
+
+def _tell_verdict(service: ServiceConfig, server: ServerConfig, before: Health, after: Health) -> None:
+    emit(
+        "server.up" if after.state is State.UP else "server.down",
+        **_server_fields(service, server),
+        before=before.state.value,
+        detail=after.detail,
+        seconds=round(after.since - before.since, 3) if before.state is not State.UNKNOWN else None,
+    )
+
+
+EVENTS = {
+    Word.OK: "service.ok",
+    Word.DEGRADED: "service.degraded",
+    Word.FAIL_OPEN: "service.fail_open",
+    Word.FALLBACK: "service.fallback",
+    Word.DOWN: "service.down",
+}
+
+
+def _tell_word(service: ServiceConfig, now: Standing, before: Word) -> None:
+    fields = {
+        "service": service.name,
+        "in_service": now.in_service,
+        "servers": now.servers,
+        "floor": service.floor,
+    }
+    if before is Word.FALLBACK:
+        emit("service.fallback", active=False, **fields)
+    if now.word is Word.FALLBACK:
+        fields["active"] = True
+    if now.word is not Word.CHECKING:
+        emit(EVENTS[now.word], **fields)
 
 
 def _users(config: Config) -> dict[Target, list[tuple[ServiceConfig, ServerConfig]]]:

@@ -28,6 +28,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from lvsha.daemon.notify import notify, watchdog_period
 
@@ -48,6 +49,13 @@ Body = Callable[[int], int]
 """What a child does with the writing end of its pipe; its result is its exit status."""
 
 
+class Log(Protocol):
+    """How the parent says what happened; the names are those of `lvsha.events`."""
+
+    def __call__(self, event: str, **fields: object) -> None:
+        """Say one event."""
+
+
 @dataclass(slots=True)
 class Child:
     """One child process over all its lives."""
@@ -61,7 +69,8 @@ class Child:
     heard: float | None = None
     quick_ends: int = 0
     due: float | None = None
-    """When it is to be started; None: it runs, or is not wanted."""
+    """When it is to be started; None: it runs."""
+    wanted: bool = True
 
     @property
     def running(self) -> bool:
@@ -75,7 +84,7 @@ class Parent:
 
     director: Body
     speaker: Callable[[str], Body]
-    log: Callable[[str], None]
+    log: Log
     children: dict[str, Child] = field(default_factory=dict)
     stopping: bool = False
     status: int = 0
@@ -138,6 +147,7 @@ class Parent:
         os.close(writing)
         child.pid, child.pipe = pid, reading
         self._selector.register(reading, selectors.EVENT_READ, child)
+        self.log("process.started", process=child.name, pid=pid)
 
     def _become(self, child: Child, parent: int, pipe: int) -> None:
         """In the new process: never returns."""
@@ -171,8 +181,10 @@ class Parent:
         self._selector.unregister(child.pipe)
         os.close(child.pipe)
         lived = time.monotonic() - child.started
-        child.pid, child.pipe = 0, -1
-        if self.stopping:
+        pid, child.pid, child.pipe = child.pid, 0, -1
+        if not child.wanted:
+            del self.children[child.name]
+        if self.stopping or not child.wanted:
             return
         if child.name == "director" and status == BAD_CONFIGURATION and not self.ready:
             self._stop(status)
@@ -187,14 +199,13 @@ class Parent:
     def _judge(self, now: float) -> None:
         silent = [c for c in self.children.values() if c.running and self._silence(c, now)]
         for child in silent:
-            self.log(f"{child.name} has been silent for too long: killing process {child.pid}")
+            seconds = round(now - (child.heard or child.started), 1)
+            self.log("process.hung", process=child.name, pid=child.pid, seconds=seconds)
             os.kill(child.pid, signal.SIGKILL)
         if not silent and not self.stopping and watchdog_period() is not None:
             notify("WATCHDOG=1")
 
     def _silence(self, child: Child, now: float) -> bool:
-        if self.stopping:
-            return now - child.started > PATIENCE[child.name] if child.heard is None else False
         if child.heard is None:
             return now - child.started > STARTING
         return now - child.heard > SILENCE[child.name]
@@ -210,17 +221,21 @@ class Parent:
         *lines, child.buffer = child.buffer.split(b"\n")
         for line in lines:
             child.heard = time.monotonic()
-            self._hear(child, line.decode(errors="replace"))
+            self._hear(line.decode(errors="replace"))
 
-    def _hear(self, child: Child, line: str) -> None:
+    def _hear(self, line: str) -> None:
         match line.split(" ", 1):
             case ["ready"] if not self.ready:
                 self.ready = True
                 notify("READY=1", f"MAINPID={os.getpid()}")
-            case ["speaker", runtime] if "speaker" not in self.children and child.name == "director":
-                self.children["speaker"] = Child("speaker", self.speaker(runtime), due=time.monotonic())
+            case ["speaker", runtime]:
+                new = Child("speaker", self.speaker(runtime), due=time.monotonic())
+                self.children.setdefault("speaker", new).wanted = True
             case ["no", "speaker"] if (speaker := self.children.get("speaker")) and speaker.running:
+                speaker.wanted = False
                 os.kill(speaker.pid, signal.SIGTERM)
+            case _:
+                pass  # a beat, or a word of a later version
 
     def _act(self, number: int) -> None:
         match number:
@@ -247,7 +262,7 @@ class Parent:
             selector.select(timeout=max(0.0, end - time.monotonic()))
         os.close(descriptor)
         if os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            self.log(f"{child.name} did not stop in {PATIENCE[child.name]:g} s: killing process {child.pid}")
+            self.log("process.hung", process=child.name, pid=child.pid, seconds=PATIENCE[child.name])
             os.kill(child.pid, signal.SIGKILL)
             os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         self._reap()

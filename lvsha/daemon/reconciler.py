@@ -83,6 +83,8 @@ class Reconciler:
         self.period = period
         self.observed = Observed()
         """The table as of the last look, for views."""
+        self.failures: tuple[Failure, ...] = ()
+        """What the kernel refused at the latest whole look."""
         self._kernel = kernel
         self._truth = truth
         self._wake = asyncio.Event()
@@ -90,8 +92,12 @@ class Reconciler:
         self._whole = True
         self._settled: dict[ServiceKey, DesiredService] = {}
         self._failed = 0
-        self._looks = asyncio.Condition()
+        self._last = Look((), (), whole=False)
+        self._looking = False
         self._done = 0
+        self._ended = asyncio.Condition()
+        self._table = asyncio.Lock()
+        """Held while the kernel is talked to: one conversation at a time."""
 
     def look(self, keys: Iterable[ServiceKey] | None = None) -> None:
         """Look soon: at the named services, or at everything."""
@@ -101,12 +107,13 @@ class Reconciler:
             self._dirty.update(keys)
         self._wake.set()
 
-    async def looked(self, keys: Iterable[ServiceKey] | None = None) -> None:
-        """Look now and return once a look that began after this call has ended."""
-        target = self._done + 2 if self._looks.locked() else self._done + 1
+    async def looked(self, keys: Iterable[ServiceKey] | None = None) -> Look:
+        """Look now; the first look that began after this call, once it has ended."""
+        target = self._done + (2 if self._looking else 1)
         self.look(keys)
-        async with self._looks:
-            await self._looks.wait_for(lambda: self._done >= target)
+        async with self._ended:
+            await self._ended.wait_for(lambda: self._done >= target)
+        return self._last
 
     async def run(self) -> None:
         """Look for ever: at once, at every call of `look`, and every `period` seconds."""
@@ -120,16 +127,20 @@ class Reconciler:
         self._whole = False
         self._dirty.clear()
         self._wake.clear()
-        async with self._looks:
-            look = await (self._look_at_all() if whole else self._look_at(keys))
-            self._failed = self._failed + 1 if look.failures else 0
-            self._done += 1
-            self._looks.notify_all()
-        return look
+        self._looking = True
+        async with self._table:
+            self._last = await (self._look_at_all() if whole else self._look_at(keys))
+        self._looking = False
+        self._failed = self._failed + 1 if self._last.failures else 0
+        self._done += 1
+        async with self._ended:
+            self._ended.notify_all()
+        return self._last
 
     async def preview(self) -> list[Step]:
         """What a whole look would do now; does nothing."""
-        observed = await self._kernel.observe()
+        async with self._table:
+            observed = await self._kernel.observe()
         config, known = self._truth.wanted()
         _, steps = await self._plan(config, known, observed)
         return steps
@@ -150,6 +161,7 @@ class Reconciler:
         config, known = self._truth.wanted()
         wanted, steps = await self._plan(config, known, observed)
         look = await self._carry_out(steps, wanted, whole=True)
+        self.failures = look.failures
         if look.steps:
             observed = await self._kernel.observe()
         self.observed = observed
@@ -182,7 +194,7 @@ class Reconciler:
         failures = tuple(await self._kernel.apply(steps)) if steps else ()
         self._settle(wanted, failures, whole=whole)
         _tell(steps, drift, failures)
-        if any(f.drift for f in failures):
+        if any(f.error.drift for f in failures):
             self.look()
         return Look(tuple(steps), failures, whole, drift)
 
@@ -221,10 +233,15 @@ def _merge(old: Observed, part: Observed) -> Observed:
 
 
 def _tell(steps: Sequence[Step], drift: Sequence[Step], failures: Sequence[Failure]) -> None:
+    refused = {f.step for f in failures}
     for failure in failures[:SHOWN]:
         emit("step.failed", step=str(failure.step), error=str(failure.error))
-    if drift:
-        emit("drift.repaired", steps=[str(s) for s in drift[:SHOWN]], count=len(drift))
-    own = [s for s in steps if s not in drift] if drift else list(steps)
-    if own:
-        emit("ipvs.changed", steps=[str(s) for s in own[:SHOWN]], count=len(own))
+    done = [s for s in drift if s not in refused]
+    if done:
+        emit("drift.repaired", steps=[str(s) for s in done[:SHOWN]], count=len(done))
+    apart = refused | frozenset(drift)
+    own = [s for s in steps if s not in apart]
+    for step in own[:SHOWN]:
+        emit("step.applied", step=str(step))
+    if len(own) > SHOWN:
+        emit("step.applied", step=f"... and {len(own) - SHOWN} more like these")

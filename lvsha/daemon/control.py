@@ -1,0 +1,321 @@
+"""The director as the API sees it: every question and command of `lvsha.api.control.Control`.
+
+Views are put together here from three sources that are kept apart everywhere else: the
+configuration (what was asked for), the director's state (verdicts, overrides) and the
+reconciler's latest look (what the kernel holds and counts).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from typing import Any
+
+from lvsha import __version__
+from lvsha.api import views
+from lvsha.api.metrics import render
+from lvsha.api.target import ServerRef, resolve, select, unknown
+from lvsha.config import Config, ServerConfig, ServiceConfig
+from lvsha.daemon import vrrp_views
+from lvsha.daemon.director import Director
+from lvsha.daemon.doctor import examine
+from lvsha.daemon.pair import Pair
+from lvsha.daemon.plain import plain
+from lvsha.daemon.reconciler import Reconciler
+from lvsha.daemon.table import Table
+from lvsha.desired import Placement
+from lvsha.errors import InputError
+from lvsha.health import State
+from lvsha.log import Journal, emit
+from lvsha.model import Observed, ServerState, ServiceState
+from lvsha.overrides import Kind, Override
+
+Reload = Callable[[str], Awaitable[views.ReloadView]]
+LOOKING = 10.0
+"""Seconds that a look asked for by an operator may take."""
+
+
+class Controller:
+    """Satisfies `lvsha.api.control.Control`."""
+
+    def __init__(
+        self,
+        director: Director,
+        reconciler: Reconciler,
+        table: Table,
+        pair: Pair,
+        journal: Journal,
+        reload: Reload,
+    ) -> None:
+        self._director = director
+        self._reconciler = reconciler
+        self._table = table
+        self._pair = pair
+        self._journal = journal
+        self._reload = reload
+        self._started = time.time()
+
+    # --- what there is ------------------------------------------------------------------------
+
+    async def status(self) -> views.StatusView:
+        """The director in one glance."""
+        config = self._config
+        servers = [s for s in self._servers() if not s.fallback]
+        states = [s.state for s in servers]
+        return views.StatusView(
+            node=config.node.name,
+            version=__version__,
+            role=self._pair.role.value,
+            started=self._started,
+            config_file=str(config.files[0]) if config.files else "",
+            config_loaded_at=self._director.loaded_at,
+            config_generation=self._director.generation,
+            kernel=self._table.words,
+            services=len(config.services),
+            servers_up=states.count("up"),
+            servers_down=states.count("down"),
+            servers_unknown=len(states) - states.count("up") - states.count("down"),
+            servers_drained=sum(_set_aside(s.override) for s in servers),
+            warnings=self._warnings(),
+        )
+
+    async def services(self) -> list[views.ServiceView]:
+        """The services, in the configuration's order, with fresh counters."""
+        await self._refresh(None)
+        return self._services()
+
+    async def servers(self) -> list[views.ServerView]:
+        """The servers of every service, in the configuration's order, with fresh counters."""
+        await self._refresh(None)
+        return self._servers()
+
+    async def overrides(self) -> list[views.OverrideView]:
+        """What is in force that was said by hand."""
+        return [_override(o) for o in self._director.overrides.entries]
+
+    async def plan(self) -> list[str]:
+        """The steps that would be applied now; nothing is changed."""
+        return [str(step) for step in await self._reconciler.preview()]
+
+    async def config(self) -> dict[str, Any]:
+        """The configuration in force as plain values, secrets left out."""
+        document = plain(self._config)
+        assert isinstance(document, dict)  # noqa: S101 - a dataclass becomes a table
+        return document
+
+    async def vrrp(self) -> list[views.VrrpView]:
+        """The VRRP instances."""
+        return vrrp_views.views(self._config, await self._pair.status())
+
+    async def doctor(self) -> list[views.FindingView]:
+        """What is wrong, or about to be, with this director and its kernel."""
+        return await examine(self._config, self._reconciler.observed)
+
+    def events(self, since: int | None) -> AsyncIterator[dict[str, Any]]:
+        """Events from a number on, without end."""
+        return self._journal.subscribe(since)
+
+    async def metrics(self) -> str:
+        """The metrics in Prometheus' text format."""
+        await self._refresh(None)
+        return render(
+            await self.status(), self._services(), self._servers(), await self.vrrp(), self._journal.last
+        )
+
+    # --- what can be asked for ------------------------------------------------------------------
+
+    async def override(
+        self,
+        target: str,
+        kind: Kind,
+        *,
+        weight: int | None,
+        reason: str,
+        expires_in: float | None,
+        by: str,
+    ) -> list[views.ServerView]:
+        """Set servers aside, or give them a weight, and reconcile; the servers it concerns."""
+        if (kind is Kind.WEIGHT) is (weight is None):
+            raise InputError("a weight goes with `weight` and nothing else")
+        now = time.time()
+        until = None if expires_in is None else now + expires_in
+        selector = select(target, self._refs())
+        self._director.override(Override(selector, kind, weight, reason, by, now, until))
+        return await self._after(target)
+
+    async def clear(self, target: str, kinds: Collection[Kind], *, by: str) -> list[views.ServerView]:
+        """Take overrides of these kinds back, and reconcile; the servers it concerns."""
+        meant = resolve(target, self._refs())
+        doomed = [
+            o
+            for o in self._director.overrides.entries
+            if o.kind in kinds
+            and any(o.selector.matches(s.service, s.name, s.address, s.port) for s in meant)
+        ]
+        self._check_wholly(target, doomed, meant)
+        if doomed:
+            self._director.clear(doomed, by=by)
+        return await self._after(target)
+
+    async def look(self) -> list[str]:
+        """Compare with the kernel now; the steps that were applied."""
+        look = await self._reconciler.looked()
+        return [str(step) for step in look.steps]
+
+    async def reload(self, *, by: str) -> views.ReloadView:
+        """Read the configuration again. Problems are an answer, not an error."""
+        return await self._reload(by)
+
+    async def failover(self, instance: str | None, *, wait: float, by: str) -> list[views.VrrpView]:
+        """Hand over an instance (None: all), and wait at most `wait` seconds for a peer to take it."""
+        for name in self._leaders(instance):
+            emit("vrrp.failover", instance=name, interface=self._config.vrrp[name].interface, by=by)
+            answer = await self._pair.failover(name, wait)
+            if not answer.ok:
+                raise TimeoutError(f"{name}: {answer.why}")
+        return await self.vrrp()
+
+    async def hold(self, instance: str | None, *, by: str) -> list[views.VrrpView]:
+        """Keep an instance (None: all) from being master until it is released."""
+        for name in self._instances(instance):
+            _accepted(name, await self._pair.hold(name, f"held by {by}"))
+            emit("vrrp.held", instance=name, interface=self._config.vrrp[name].interface, by=by)
+        return await self.vrrp()
+
+    async def release(self, instance: str | None, *, by: str) -> list[views.VrrpView]:
+        """Let an instance (None: all) be master again."""
+        for name in self._instances(instance):
+            _accepted(name, await self._pair.release(name))
+            emit("vrrp.released", instance=name, interface=self._config.vrrp[name].interface, by=by)
+        return await self.vrrp()
+
+    # --- inside -----------------------------------------------------------------------------------
+
+    @property
+    def _config(self) -> Config:
+        return self._director.config
+
+    def _refs(self) -> list[ServerRef]:
+        return [
+            ServerRef(name, s.name, s.address, s.port)
+            for name, service in self._config.services.items()
+            for s in (*service.servers, *service.fallback)
+        ]
+
+    def _check_wholly(self, target: str, doomed: list[Override], meant: list[ServerRef]) -> None:
+        """Taking back part of what one override covers is refused: the rest would change unseen."""
+        for o in doomed:
+            covered = [r for r in self._refs() if o.selector.matches(r.service, r.name, r.address, r.port)]
+            if not {*covered} <= {*meant}:
+                raise InputError(
+                    f"{target} is only a part of what `{o.kind.value} {o.selector}` covers: "
+                    f"take back {o.selector} as a whole"
+                )
+
+    async def _after(self, target: str) -> list[views.ServerView]:
+        meant = {(r.service, str(r.address), r.port) for r in resolve(target, self._refs())}
+        names = {service for service, _, _ in meant}
+        await self._refresh(names)
+        return [s for s in self._servers(names) if (s.service, s.address, s.port) in meant]
+
+    async def _refresh(self, names: Collection[str] | None) -> None:
+        services = self._config.services
+        keys = [services[n].key for n in (services if names is None else names)]
+        await self._reconciler.looked(keys)
+
+    def _services(self) -> list[views.ServiceView]:
+        observed = self._reconciler.observed
+        return [self._service(name, v, observed) for name, v in self._config.services.items()]
+
+    def _service(self, name: str, service: ServiceConfig, observed: Observed) -> views.ServiceView:
+        there = observed.services.get(service.key)
+        now = self._director.standing(name)
+        states = there.servers.values() if there else ()
+        return views.ServiceView(
+            name=name,
+            key=str(service.key),
+            mode=service.mode.value,
+            scheduler=service.scheduler,
+            state=now.word.value,
+            in_service=now.in_service,
+            healthy=now.healthy,
+            servers=now.servers,
+            active=sum(s.active for s in states),
+            inactive=sum(s.inactive for s in states),
+            counters=there.counters if there else views.Counters(),
+        )
+
+    def _servers(self, names: Collection[str] | None = None) -> list[views.ServerView]:
+        observed = self._reconciler.observed
+        return [
+            self._server(service, p, observed.services.get(service.key))
+            for name, service in self._config.services.items()
+            if names is None or name in names
+            for p in self._director.places(name)
+        ]
+
+    def _server(self, service: ServiceConfig, p: Placement, there: ServiceState | None) -> views.ServerView:
+        config = p.config
+        held = there.servers.get(config.key) if there else None
+        state = held or ServerState(config.server)
+        return views.ServerView(
+            service=service.name,
+            name=config.name,
+            address=str(config.address),
+            port=config.port,
+            mode=config.mode.value,
+            weight=config.weight,
+            weight_now=held.server.weight if held else None,
+            state=_state(config, p),
+            detail=p.health.detail or p.why,
+            since=p.health.since or None,
+            override=_override(p.override) if p.override else None,
+            fallback=p.fallback,
+            active=state.active,
+            inactive=state.inactive,
+            persistent=state.persistent,
+            counters=state.counters,
+        )
+
+    def _warnings(self) -> tuple[str, ...]:
+        words = {n: self._director.standing(n).word.value for n in self._config.services}
+        stands = [f"service {n} is {w}" for n, w in words.items() if w not in ("ok", "checking")]
+        failed = [f"step refused: {f.error}" for f in self._reconciler.failures]
+        speaker = self._pair.instances and not self._pair.link.connected
+        return (*stands, *failed, *(["the speaker does not answer"] if speaker else []))
+
+    def _instances(self, instance: str | None) -> list[str]:
+        names = list(self._config.vrrp)
+        if instance is None:
+            return names
+        if instance not in names:
+            raise unknown("VRRP instance", instance, names)
+        return [instance]
+
+    def _leaders(self, instance: str | None) -> list[str]:
+        """One instance of each group: handing over one hands over all of the group."""
+        chosen: dict[str, str] = {}
+        for name in self._instances(instance):
+            chosen.setdefault(self._config.vrrp[name].group or f"instance {name}", name)
+        return list(chosen.values())
+
+
+def _accepted(name: str, answer: Any) -> None:
+    if not answer.ok:
+        raise InputError(f"{name}: {answer.why}")
+
+
+def _state(config: ServerConfig, p: Placement) -> str:
+    if p.health.state is State.UNKNOWN:
+        return "unknown"
+    if config.check is not None and p.health.streak:
+        return "checking"
+    return p.health.state.value
+
+
+def _set_aside(override: views.OverrideView | None) -> bool:
+    return override is not None and override.kind in ("drain", "disable")
+
+
+def _override(o: Override) -> views.OverrideView:
+    return views.OverrideView(str(o.selector), o.kind.value, o.weight, o.reason, o.by, o.since, o.until)

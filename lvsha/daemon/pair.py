@@ -1,0 +1,209 @@
+"""The director's side of VRRP: tells the speaker what it should be, and hears what it became.
+
+The speaker elects, holds and announces addresses by itself; the director gives it the instances
+of the configuration, says when IPVS is programmed (the start gate), beats every second so that
+a dead director is noticed, and reports trackers that only it can know (how many servers of a
+service are healthy). What the speaker says becomes events and the role that `status` shows.
+
+Nothing here decides who is master, and a role changes nothing in IPVS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from lvsha.config import Config, TrackService
+from lvsha.daemon.specs import specs, tracker_name
+from lvsha.errors import LvshaError, UnavailableError
+from lvsha.log import emit
+from lvsha.model import Role
+from lvsha.speaker.link import Connected, Disconnected, SpeakerLink
+from lvsha.speaker.messages import (
+    Beat,
+    Configure,
+    Event,
+    Failover,
+    Hold,
+    Ready,
+    Release,
+    Reply,
+    RoleChange,
+    State,
+    Status,
+    StatusReport,
+    Track,
+)
+
+ANSWER = 5.0
+"""Seconds the speaker may take to answer."""
+BEAT = 1.0
+
+Healthy = Callable[[str], int]
+"""How many servers of a service are in service, by the service's name."""
+
+
+class Pair:
+    """The link to the speaker, and the roles of this node's instances."""
+
+    def __init__(self, config: Config, healthy: Healthy) -> None:
+        self.roles: dict[str, RoleChange] = {}
+        self.instances = {spec.name: spec for spec in specs(config)}
+        self.link = SpeakerLink(config.state.runtime / "speaker.sock")
+        self._config = config
+        self._healthy = healthy
+        self._ready = False
+        self._told: dict[tuple[str, str], Track] = {}
+
+    @property
+    def role(self) -> Role:
+        """This node's role: master of all instances, backup in some, fault in any."""
+        if not self.instances:
+            return Role.ALONE
+        states = {self.roles[n].state if n in self.roles else State.INIT for n in self.instances}
+        if State.FAULT in states:
+            return Role.FAULT
+        return Role.MASTER if states == {State.MASTER} else Role.BACKUP
+
+    async def run(self) -> None:
+        """Converse with the speaker for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.link.run(), name="speaker link")
+            group.create_task(self._beat(), name="speaker beat")
+            async for message in self.link.messages():
+                await self._hear(message)
+
+    async def open_gate(self) -> None:
+        """IPVS is programmed and first verdicts are in: this node may become master."""
+        self._ready = True
+        if self.link.connected:
+            await self._tell_all()
+
+    async def reconfigure(self, config: Config) -> None:
+        """Hand on a new configuration; instances that did not change are not disturbed."""
+        self._config = config
+        self.instances = {spec.name: spec for spec in specs(config)}
+        self.roles = {name: role for name, role in self.roles.items() if name in self.instances}
+        if self.link.connected:
+            await self._tell_all()
+
+    async def status(self) -> StatusReport | None:
+        """What the speaker says of itself; None when it does not answer."""
+        try:
+            answer = await self.link.ask(Status(), within=ANSWER)
+        except UnavailableError:
+            return None
+        return answer if isinstance(answer, StatusReport) else None
+
+    async def failover(self, instance: str, timeout: float) -> Reply:
+        """Hand an instance (with its group) to the peer; answers once the peer holds it.
+
+        Raises UnavailableError when the speaker does not answer.
+        """
+        group = self.instances[instance].group
+        command = (
+            Failover(group=group, timeout=timeout) if group else Failover(instance=instance, timeout=timeout)
+        )
+        return _reply(await self.link.ask(command, within=timeout + ANSWER))
+
+    async def hold(self, instance: str, why: str) -> Reply:
+        """Keep an instance from being master. Raises UnavailableError."""
+        return _reply(await self.link.ask(Hold(instance=instance, why=why), within=ANSWER))
+
+    async def release(self, instance: str) -> Reply:
+        """Let an instance be master again. Raises UnavailableError."""
+        return _reply(await self.link.ask(Release(instance=instance), within=ANSWER))
+
+    async def track(self) -> None:
+        """Report the services that instances depend on, where something changed."""
+        if not self.link.connected:
+            return
+        for name, vrrp in self._config.vrrp.items():
+            for tracker in vrrp.track:
+                if isinstance(tracker, TrackService):
+                    await self._track(name, tracker)
+
+    async def _track(self, instance: str, tracker: TrackService) -> None:
+        healthy = self._healthy(tracker.service)
+        failed = healthy < tracker.at_least
+        why = f"{healthy} of at least {tracker.at_least} servers of {tracker.service} are in service"
+        message = Track(
+            instance=instance,
+            name=tracker_name(tracker),
+            weight=tracker.weight if failed else 0,
+            fault=failed and tracker.weight == 0,
+            why=why,
+        )
+        key = (instance, message.name)
+        if self._told.get(key) != message:
+            await self.link.send(message)
+            self._told[key] = message
+
+    async def _beat(self) -> None:
+        while True:
+            if self.link.connected:
+                await _quietly(self.link.send(Beat()))
+                await _quietly(self.track())
+            await asyncio.sleep(BEAT)
+
+    async def _hear(self, message: object) -> None:
+        match message:
+            case Connected():
+                emit("speaker.connected")
+                await self._tell_all()
+            case Disconnected(why):
+                emit("speaker.lost", error=why)
+            case RoleChange():
+                self._changed(message)
+            case Event(event=name, fields=fields):
+                emit(name, **dict(fields))
+
+    async def _tell_all(self) -> None:
+        self._told.clear()
+        configure = Configure(
+            node=self._config.node.name,
+            instances=tuple(self.instances.values()),
+            grace=self._config.speaker.grace,
+            realtime=self._config.speaker.realtime,
+        )
+        try:
+            answer = _reply(await self.link.ask(configure, within=ANSWER))
+            if not answer.ok:
+                emit("speaker.refused", error=answer.why)
+                return
+            await self.track()
+            if self._ready:
+                await self.link.ask(Ready(), within=ANSWER)
+        except UnavailableError as error:
+            emit("speaker.lost", error=str(error))
+
+    def _changed(self, change: RoleChange) -> None:
+        before = self.role
+        known = self.roles.get(change.instance)
+        self.roles[change.instance] = change
+        if known is None or known.state is not change.state:
+            spec = self.instances.get(change.instance)
+            emit(
+                "vrrp.state",
+                instance=change.instance,
+                interface=spec.interface if spec else None,
+                state=change.state.value,
+                before=known.state.value if known else None,
+                why=change.why,
+            )
+        if self.role is not before:
+            emit("role.changed", role=self.role.value, before=before.value, why=change.why)
+
+
+def _reply(answer: Reply | StatusReport) -> Reply:
+    if isinstance(answer, Reply):
+        return answer
+    raise UnavailableError("the speaker answered a command with a report")
+
+
+async def _quietly(sending: object) -> None:
+    """Await something that a lost speaker may interrupt: the link reports that by itself."""
+    try:
+        await sending  # type: ignore[misc]
+    except LvshaError:
+        return

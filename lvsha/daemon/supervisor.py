@@ -1,0 +1,248 @@
+"""The director process from its first breath to its last.
+
+    read the configuration, the state directory and the kernel's table
+    adopt what is in the table, begin the checks, serve the API
+    say `ready` once the first look is done; open the speaker's gate once every server is judged
+    SIGHUP or the API: reload       SIGTERM: end, leaving IPVS as it is
+
+A reload is all or nothing: a configuration with a problem changes nothing, and the old one stays
+in force.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import resource
+import signal
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lvsha import __version__
+from lvsha.api import app, views
+from lvsha.config import Config, ConfigError, load
+from lvsha.daemon.control import Controller
+from lvsha.daemon.differences import differences
+from lvsha.daemon.director import Director
+from lvsha.daemon.drains import Drains
+from lvsha.daemon.memory import Memory
+from lvsha.daemon.monitor import Monitor
+from lvsha.daemon.pair import Pair
+from lvsha.daemon.reconciler import Reconciler
+from lvsha.daemon.settings import Settings
+from lvsha.daemon.table import Table
+from lvsha.daemon.tasks import eternal
+from lvsha.log import Journal, emit, listening, setup
+from lvsha.model import ServiceKey
+from lvsha.store import sweep
+
+BEAT = 0.5
+"""Seconds between two words to the parent."""
+FIRST_VERDICTS = 15.0
+"""Seconds after which the gate opens although some servers are not judged yet."""
+FAILED = 1
+BAD_CONFIGURATION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line said."""
+
+    config: Path
+    node: str | None = None
+    console: bool | None = None
+
+
+def run(options: Options, pipe: int) -> int:
+    """The body of the director process; its exit status. `pipe` leads to the parent."""
+    output = setup(console=options.console)
+    try:
+        return _run(options, pipe)
+    finally:
+        output.close()
+
+
+def _run(options: Options, pipe: int) -> int:
+    emit("daemon.started", process="director", version=__version__, config=options.config, pid=os.getpid())
+    try:
+        config = load(options.config, options.node)
+    except ConfigError as error:
+        for problem in error.problems:
+            emit("config.problem", file=options.config, problem=str(problem))
+        return BAD_CONFIGURATION
+    _raise_limits()
+    supervisor = Supervisor(options, config, Voice(pipe))
+    try:
+        with asyncio.Runner(loop_factory=_loop) as runner:
+            runner.run(supervisor.run())
+    except* Exception:  # noqa: BLE001 - each was told as `daemon.failed` where it happened
+        return FAILED
+    return 0
+
+
+def _loop() -> asyncio.AbstractEventLoop:
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+def _raise_limits() -> None:
+    """Every probe is a descriptor: take what the hard limit allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class Voice:
+    """The pipe to the parent. A parent that is gone needs no words."""
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+
+    def say(self, line: str) -> None:
+        """One line; dropped when the pipe is full or closed."""
+        try:
+            os.write(self._pipe, f"{line}\n".encode())
+        except OSError:
+            return
+
+    async def beat(self) -> None:
+        """Say that the event loop turns, for ever."""
+        while True:
+            self.say("beat")
+            await asyncio.sleep(BEAT)
+
+
+class Supervisor:
+    """Puts the parts together and runs them."""
+
+    def __init__(self, options: Options, config: Config, voice: Voice) -> None:
+        self._options = options
+        self._voice = voice
+        self._begun = time.monotonic()
+        self._journal = Journal()
+        self._stop = asyncio.Event()
+        config.state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        config.state.runtime.mkdir(mode=0o755, parents=True, exist_ok=True)
+        sweep(config.state.directory)
+        self._table = Table(self._needs_ipvs)
+        self._director = Director(config, Memory(config.state.directory), look=self._look)
+        self._reconciler = Reconciler(self._table, self._director, config.ipvs.look)
+        self._monitor = Monitor(self._director.report)
+        self._pair = Pair(config, lambda name: self._director.standing(name).in_service)
+        self._settings = Settings(config)
+        self._drains = Drains(self._director, self._reconciler)
+        self._control = Controller(
+            self._director, self._reconciler, self._table, self._pair, self._journal, self.reload
+        )
+        self._reloading = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Serve until SIGTERM; raises an ExceptionGroup when a part fails."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        loop.add_signal_handler(signal.SIGINT, self._stop.set)
+        with listening(self._journal.append):
+            config = self._director.config
+            emit(
+                "config.loaded",
+                file=self._options.config,
+                generation=self._director.generation,
+                services=len(config.services),
+                servers=sum(len(s.servers) for s in config.services.values()),
+            )
+            async with asyncio.TaskGroup() as group:
+                self._start(group)
+                await self._stop.wait()
+                emit("daemon.stopping", why="told to stop")
+                for task in self._tasks:
+                    task.cancel()
+            self._table.close()
+        emit("daemon.stopped", seconds=round(time.monotonic() - self._begun, 1))
+
+    def _start(self, group: asyncio.TaskGroup) -> None:
+        loop = asyncio.get_running_loop()
+        config = self._director.config
+        self._want_speaker(config)
+        self._settings.apply(config)
+        bodies = {
+            "beat": self._voice.beat(),
+            "reconciler": self._reconciler.run(),
+            "monitor": self._monitor.run(self._director.targets),
+            "overrides": self._expire(),
+            "drains": self._drains.run(),
+            "pair": self._pair.run(),
+            "api": app.serve(self._control, config.api),
+        }
+        self._tasks = [eternal(group, name, body) for name, body in bodies.items()]
+        self._tasks.append(group.create_task(self._greet(), name="greet"))
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn_reload(group))
+
+    async def _greet(self) -> None:
+        """Tell the parent, and then the speaker, when the director is of use."""
+        await self._reconciler.looked()
+        self._voice.say("ready")
+        why = "every server is judged"
+        try:
+            async with asyncio.timeout(FIRST_VERDICTS):
+                await self._director.all_judged()
+        except TimeoutError:
+            why = f"{FIRST_VERDICTS:g} s have passed"
+        await self._reconciler.looked()
+        await self._pair.open_gate()
+        emit("daemon.ready", seconds=round(time.monotonic() - self._begun, 3), why=why)
+        # What is loaded by now stays: the collector need not walk over it again.
+        gc.collect()
+        gc.freeze()
+
+    async def _expire(self) -> None:
+        while True:
+            due = self._director.expire()
+            wait = 60.0 if due is None else max(0.0, min(60.0, due - time.time()))
+            try:
+                async with asyncio.timeout(wait):
+                    await self._director.overrides_changed()
+            except TimeoutError:
+                continue
+
+    def _spawn_reload(self, group: asyncio.TaskGroup) -> None:
+        self._tasks.append(group.create_task(self._reload_quietly(), name="reload"))
+
+    async def _reload_quietly(self) -> None:
+        await self.reload("SIGHUP")
+
+    async def reload(self, by: str) -> views.ReloadView:
+        """Read the configuration again and put it in force, or say what is wrong with it."""
+        async with self._reloading:
+            try:
+                config = await asyncio.to_thread(load, self._options.config, self._options.node)
+            except ConfigError as error:
+                problems = tuple(str(p) for p in error.problems)
+                emit("reload.refused", file=self._options.config, problems=list(problems), by=by)
+                return views.ReloadView(self._director.generation, problems=problems)
+            changed = differences(self._director.config, config)
+            await self._put_in_force(config)
+            generation = self._director.generation
+            emit("reload.done", file=self._options.config, generation=generation, changed=changed, by=by)
+            return views.ReloadView(generation, tuple(changed))
+
+    async def _put_in_force(self, config: Config) -> None:
+        self._director.reconfigure(config)
+        self._reconciler.period = config.ipvs.look
+        self._settings.apply(config)
+        await self._reconciler.looked()
+        self._monitor.follow(self._director.targets)
+        self._want_speaker(config)
+        await self._pair.reconfigure(config)
+
+    def _want_speaker(self, config: Config) -> None:
+        self._voice.say(f"speaker {config.state.runtime}" if config.vrrp else "no speaker")
+
+    def _needs_ipvs(self) -> bool:
+        config = self._director.config
+        return bool(config.services or config.sync or config.ipvs.unknown_services == "remove")
+
+    def _look(self, keys: Iterable[ServiceKey] | None = None) -> None:
+        self._reconciler.look(keys)

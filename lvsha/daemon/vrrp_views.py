@@ -1,0 +1,62 @@
+"""VRRP as an operator sees it: what the configuration asks for beside what the speaker says."""
+
+from __future__ import annotations
+
+from lvsha.api.views import TrackerView, VrrpView
+from lvsha.config import Config, VrrpConfig
+from lvsha.config.settings import master_down
+from lvsha.daemon.specs import tracker_name
+from lvsha.speaker.messages import InstanceStatus, StatusReport
+
+
+def views(config: Config, report: StatusReport | None) -> list[VrrpView]:
+    """One view an instance, in the configuration's order; without a speaker they say so."""
+    known = {s.name: s for s in report.instances} if report is not None else {}
+    return [_view(v, known.get(name)) for name, v in config.vrrp.items()]
+
+
+def _view(vrrp: VrrpConfig, status: InstanceStatus | None) -> VrrpView:
+    priority = status.priority if status else vrrp.priority
+    return VrrpView(
+        name=vrrp.name,
+        group=vrrp.group,
+        interface=vrrp.interface,
+        vrid=vrrp.vrid,
+        version=vrrp.version,
+        state=status.state.value if status else "unknown",
+        priority=priority,
+        base_priority=vrrp.priority,
+        why=status.why if status else "the speaker does not answer",
+        since=status.since if status else 0.0,
+        master=status.master if status else None,
+        peers=tuple(str(p) for p in vrrp.peers),
+        interval=vrrp.interval,
+        timers={
+            "master_down": master_down(vrrp.interval, priority),
+            "skew": master_down(vrrp.interval, priority) - 3 * vrrp.interval,
+            "lease": float(vrrp.lease or 0),
+        },
+        addresses=status.addresses if status else (),
+        counters=_counters(status),
+        trackers=tuple(_tracker(tracker_name(t), t.weight, status) for t in vrrp.track),
+        held=status.held if status else False,
+    )
+
+
+def _counters(status: InstanceStatus | None) -> dict[str, int]:
+    if status is None:
+        return {}
+    dropped = {f"dropped_{reason}": count for reason, count in status.dropped.items()}
+    return {
+        "sent": status.sent,
+        "received": status.received,
+        "transitions": status.transitions,
+    } | dropped
+
+
+def _tracker(name: str, weight: int, status: InstanceStatus | None) -> TrackerView:
+    fault = status.faults.get(name) if status else None
+    now = status.weights.get(name, 0) if status else 0
+    # A positive weight is a reward while the tracker is well, a negative one a penalty while it is not.
+    well = fault is None and (now != 0 if weight > 0 else now == 0)
+    return TrackerView(name, well, weight, fault or "")
