@@ -1,0 +1,58 @@
+"""Interfaces in a real kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from lvsha.kernel.attributes import MalformedError
+from lvsha.kernel.links import Link, Links, link
+from tests.lab.network import Network, Node
+
+pytestmark = pytest.mark.net
+
+
+@pytest.fixture
+def lb1() -> Iterator[Node]:
+    """A node on 192.0.2.0/24."""
+    net = Network()
+    net.segment("front", "192.0.2.0/24", "2001:db8:1::/64")
+    net.node("lb1", front=1)
+    with net:
+        yield net["lb1"]
+
+
+async def front(links: Links) -> Link:
+    """The interface `front`."""
+    return next(each for each in await links.observe() if each.name == "front")
+
+
+async def test_a_link_is_seen_as_it_is(lb1: Node) -> None:
+    """Name, MAC, MTU and carrier are the kernel's."""
+    with lb1.entered():
+        links = Links.open()
+    lb1.ip("link set front address 02:00:00:00:00:07 mtu 1400")
+    seen = await front(links)
+    assert (seen.mac.hex(":"), seen.mtu, seen.usable, seen.trouble) == ("02:00:00:00:00:07", 1400, True, "")
+    links.close()
+
+
+async def test_trouble_is_told_apart(lb1: Node) -> None:
+    """No carrier and set down are different, and neither is usable."""
+    with lb1.entered():
+        links = Links.open()
+    lb1.unplug("front")
+    assert (await front(links)).trouble == "front has no carrier"
+    lb1.plug("front")
+    lb1.ip("link set front down")
+    assert (await front(links)).trouble == "front is down"
+    assert not (await front(links)).usable
+    links.close()
+
+
+@pytest.mark.parametrize("length", range(16))
+def test_a_cut_message_is_malformed(length: int) -> None:
+    """A message shorter than its head is refused clearly."""
+    with pytest.raises(MalformedError):
+        link(bytes(length))
