@@ -49,154 +49,434 @@ since the last advert: the skew of a backup is never 0, so nobody can have taken
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
 
 from lvsha.model import Address
+from lvsha.vrrp.effects import Announce, AskWitness, Effect, Enter, Report, Send, State
 from lvsha.vrrp.member import Member, Spec
-from lvsha.vrrp.packet import Advert
+from lvsha.vrrp.packet import OWNER, RESIGN, Advert
 
-
-class State(Enum):
-    """Initialize, Backup and Master of the RFC (Active in RFC 9568), and FAULT."""
-
-    INITIAL = "initial"
-    BACKUP = "backup"
-    MASTER = "master"
-    FAULT = "fault"
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send this advert from the member's source address, now."""
-
-    member: str
-    advert: Advert
-
-
-@dataclass(frozen=True, slots=True)
-class Enter:
-    """The group is in `state`: MASTER adds and announces the members' addresses, others remove them."""
-
-    state: State
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Announce:
-    """Another node has claimed the member's addresses: say again where they are."""
-
-    member: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class AskWitness:
-    """Find out whether the witness is reachable and call `Group.witness` with the answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """Something an operator should know; at most one of a kind every REPORT_PERIOD seconds."""
-
-    event: str
-    fields: Mapping[str, str | int | float] = field(default_factory=dict)
-
-
-Effect = Send | Enter | Announce | AskWitness | Report
+REPORT_PERIOD: Final = 10.0
+"""Seconds between two reports of one kind: what is heard can be forged and must not flood a log."""
+ANNOUNCE_PERIOD: Final = 1.0
+"""Seconds between two calls to announce again."""
+ANSWER_GAP: Final = 0.05
+"""Part of an interval within which a second advert would say nothing new."""
+WITNESS_PATIENCE: Final = 3.0
+"""Seconds without an answer after which the witness is asked again."""
+WITNESS_RETRY: Final = 1.0
+"""Seconds after which a witness that was not reachable is asked again."""
 
 
 class Group:
     """Virtual routers that fail over together; most often one.
 
-    Members are named by `Spec.name`. Every input takes the time `now` in seconds and returns the
-    effects to perform, in order.
+    Members are named by `Spec.name`, and an unknown name is a KeyError. Every input takes the time
+    `now` in seconds and returns the effects to perform, in order.
     """
 
     def __init__(self, specs: Sequence[Spec], *, gated: bool = False) -> None:
         """With `gated` the group may not become master before `open_gate`."""
+        if not specs:
+            raise ValueError("a group has at least one virtual router")
         self.state = State.INITIAL
-        self.gate_open = not gated
+        self.since = float("-inf")
+        """When the state was entered."""
         self.members = {spec.name: Member(spec, rank) for rank, spec in enumerate(specs)}
         self.counts: Counter[str] = Counter()
-        """Reports and ignored adverts by event, all of them."""
+        """Reports by event, those that were not repeated to the shell included."""
+        self.gate_open = not gated
+        self.faults: set[str] = set()
+        self.holds: set[str] = set()
+        self._preemption = True
+        self._preempt_at: float | None = None
+        self._not_before = float("-inf")
+        self._asked = False
+        self._ask_at = float("-inf")
+        self._listening = False
+        self._announced_at = float("-inf")
+        self._reported_at: dict[str, float] = {}
+
+    # What the shell looks at.
 
     @property
     def deadline(self) -> float | None:
         """When `expire` is due, None for not at all; ask again after every input."""
-        raise NotImplementedError
+        match self.state:
+            case State.MASTER:
+                return min(m.advert_at for m in self.members.values())
+            case State.BACKUP if self.gate_open and not self.holds:
+                return max(self._down_at, self._not_before, self._ask_at)
+            case _:
+                return None
 
     @property
     def priority(self) -> int:
         """What all members advertise: the least of their effective priorities."""
-        raise NotImplementedError
+        return min(m.priority for m in self.members.values())
 
     @property
     def last_advert_at(self) -> float | None:
         """For `resume`: when the member which has been silent longest last advertised."""
-        raise NotImplementedError
+        times = [m.sent_at for m in self.members.values()]
+        return None if None in times else min(t for t in times if t is not None)
+
+    # Starting and stopping.
 
     def start(self, now: float) -> list[Effect]:
         """INITIAL -> BACKUP; an owner that nothing holds back is MASTER at once."""
-        raise NotImplementedError
+        if self.state is not State.INITIAL:
+            return []
+        self._not_before = now + max(m.spec.start_delay for m in self.members.values())
+        if self.faults:
+            return self._enter(State.FAULT, f"started with {self._named(self.faults)}", now)
+        return self._begin("started", now)
 
     def resume(self, last_advert_at: float, now: float) -> list[Effect]:
-        """`start` of a process that was master until it died, on the same clock."""
-        raise NotImplementedError
+        """`start` of a process that was master until it died.
 
-    def receive(self, member: str, advert: Advert, source: Address, now: float) -> list[Effect]:
-        """An advert which `admission` has let in for this member."""
-        raise NotImplementedError
-
-    def expire(self, now: float) -> list[Effect]:
-        """The deadline has passed. Too early is harmless."""
-        raise NotImplementedError
-
-    def reprioritise(self, member: str, priority: int, now: float) -> list[Effect]:
-        """Tracking has made this the member's priority (see `effective_priority`)."""
-        raise NotImplementedError
-
-    def readdress(self, member: str, source: Address, now: float) -> list[Effect]:
-        """The address that the member's adverts come from has changed."""
-        raise NotImplementedError
-
-    def reconfigure(self, specs: Sequence[Spec], now: float) -> list[Effect]:
-        """New settings, same state. The shell moves what differs in addresses itself."""
-        raise NotImplementedError
-
-    def fault(self, why: str, now: float) -> list[Effect]:
-        """Something without which no member may be master has failed; `why` names it."""
-        raise NotImplementedError
-
-    def clear(self, why: str, now: float) -> list[Effect]:
-        """The fault of that name is over; the last one leaves FAULT for BACKUP."""
-        raise NotImplementedError
+        `last_advert_at` is on the same clock as `now`, written down after the advert was sent.
+        Build the group without `gated` if its gate was open.
+        """
+        unheard = 3 * min(m.spec.interval for m in self.members.values())
+        free = self.gate_open and not self.holds and not self.faults
+        if self.state is State.INITIAL and free and 0 <= now - last_advert_at < unheard:
+            return self._become_master(f"resumed {now - last_advert_at:.3f} s after its last advert", now)
+        return self.start(now)
 
     def stop(self, now: float) -> list[Effect]:
         """Resign and go to INITIAL."""
-        raise NotImplementedError
+        if self.state is State.INITIAL:
+            return []
+        return [*self._resignations(), *self._enter(State.INITIAL, "stopped", now)]
+
+    # What the network and the clock say.
+
+    def receive(self, member: str, advert: Advert, source: Address, now: float) -> list[Effect]:
+        """An advert which `admission` has let in for this member."""
+        if self.state not in (State.BACKUP, State.MASTER):
+            return []
+        effects = self._notice_freeze(now)
+        m = self.members[member]
+        effects += self._compare(m, advert, source, now)
+        if m.spec.version == 2 and advert.interval != round(m.spec.interval):
+            return effects  # RFC 3768, 7.1: discarded
+        if self.state is State.MASTER:
+            return effects + self._hear_as_master(m, advert, source, now)
+        return effects + self._hear_as_backup(m, advert, source, now)
+
+    def expire(self, now: float) -> list[Effect]:
+        """The deadline has passed. Too early is harmless."""
+        effects = self._notice_freeze(now)
+        due = self.deadline
+        if due is None or now < due:
+            return effects
+        if self.state is State.BACKUP:
+            return effects + self._attempt(now)
+        return [self._advertise_on_time(m, now) for m in self.members.values() if m.advert_at <= now]
+
+    # What tracking and operators say.
+
+    def reprioritise(self, member: str, priority: int, now: float) -> list[Effect]:
+        """Tracking has made this the member's priority (see `effective_priority`).
+
+        The running timers of a backup are moved by the difference of the skews; a master says it
+        with its next advert. Raises ValueError outside 1 to 255.
+        """
+        del now  # Timers are moved, not restarted; every input takes the time all the same.
+        if not 1 <= priority <= OWNER:
+            raise ValueError(f"priority {priority} of {member} is not within 1 to 255")
+        before = self.priority
+        self.members[member].priority = priority
+        self._shift_timers(before)
+        return []
+
+    def readdress(self, member: str, source: Address, now: float) -> list[Effect]:
+        """The address that the member's adverts come from has changed."""
+        m = self.members[member]
+        m.spec = replace(m.spec, source=source)
+        return [self._advertise(m, now)] if self.state is State.MASTER else []
+
+    def reconfigure(self, specs: Sequence[Spec], now: float) -> list[Effect]:
+        """New settings, same state. The shell moves what differs in addresses itself.
+
+        A member that is gone, or has another VRID or version, is resigned for; a master advertises
+        for all that stay or come. Tracked priorities of members whose base priority changed are to
+        be given again.
+        """
+        if not specs:
+            raise ValueError("a group has at least one virtual router")
+        before, old = self.priority, self.members
+        self.members = {
+            spec.name: self._carried(old.get(spec.name), spec, rank, now) for rank, spec in enumerate(specs)
+        }
+        self._shift_timers(before, kept=[m for m in self.members.values() if m in old.values()])
+        if self.state is not State.MASTER:
+            return []
+        gone: list[Effect] = [
+            Send(name, m.advert(RESIGN)) for name, m in old.items() if self.members.get(name) is not m
+        ]
+        return gone + [self._advertise(m, now) for m in self.members.values()]
+
+    def fault(self, why: str, now: float) -> list[Effect]:
+        """Something without which no member may be master has failed; `why` names it."""
+        self.faults.add(why)
+        if self.state not in (State.BACKUP, State.MASTER):
+            return []
+        return [*self._resignations(), *self._enter(State.FAULT, why, now)]
+
+    def clear(self, why: str, now: float) -> list[Effect]:
+        """The fault of that name is over; the last one leaves FAULT for BACKUP."""
+        self.faults.discard(why)
+        if self.state is not State.FAULT or self.faults:
+            return []
+        return self._begin(f"{why} is over", now)
 
     def step_down(self, seconds: float, now: float) -> list[Effect]:
-        """Resign, and do not take over for so long."""
-        raise NotImplementedError
+        """Resign, and do not take over for so long, whoever else is silent."""
+        self._not_before = max(self._not_before, now + seconds)
+        return self._yield("asked to step down", now)
 
     def hold(self, why: str, now: float) -> list[Effect]:
         """Resign, and do not take over until `release` of the same name."""
-        raise NotImplementedError
+        self.holds.add(why)
+        return self._yield(why, now)
 
     def release(self, why: str, now: float) -> list[Effect]:
         """End a `hold`."""
-        raise NotImplementedError
+        self.holds.discard(why)
+        return self._attempt(now)
 
     def open_gate(self, now: float) -> list[Effect]:
         """The director is ready: this node may become master."""
-        raise NotImplementedError
+        self.gate_open = True
+        return self._attempt(now)
 
     def preemption(self, allowed: bool, now: float) -> list[Effect]:
-        """Whether a lower-priority master may be pre-empted (a node that is coming back, not yet)."""
-        raise NotImplementedError
+        """Whether a lower-priority master may be pre-empted (by a node that comes back: not yet)."""
+        del now  # Takes effect with the next advert, which comes within an interval.
+        self._preemption = allowed
+        return []
 
     def witness(self, reachable: bool, now: float) -> list[Effect]:
-        """The answer to AskWitness."""
-        raise NotImplementedError
+        """The answer to AskWitness. One that comes too late is not heard."""
+        if self.state is not State.BACKUP or not self._asked:
+            return []
+        self._asked = False
+        if not reachable:
+            self._ask_at = now + WITNESS_RETRY
+            return self._report("witness_unreachable", now)
+        self._ask_at = float("-inf")
+        return self._become_master(self._why(now), now) if self._free(now) else []
+
+    # Hearing.
+
+    def _hear_as_backup(self, m: Member, advert: Advert, source: Address, now: float) -> list[Effect]:
+        """RFC 9568, 6.4.2."""
+        if advert.priority == RESIGN:
+            # Of the master that was heard last only: a resignation which the network delivers
+            # late must not be taken for one of its successor. And not of one that spoke while we
+            # were frozen.
+            if m.master in (None, source) and not self._listening:
+                m.resign(source, now + m.skew(self.priority))
+            return []
+        m.hear(advert, source, now)
+        if advert.priority >= self.priority:
+            self._preempt_at = None
+        elif self._preempts(now):
+            return []
+        m.obey(advert.interval, self.priority, now)
+        self._asked, self._ask_at, self._listening = False, float("-inf"), False
+        return []
+
+    def _hear_as_master(self, m: Member, advert: Advert, source: Address, now: float) -> list[Effect]:
+        """RFC 9568, 6.4.3."""
+        if advert.priority == RESIGN:
+            return [self._advertise(m, now), *self._announce(f"{source} resigned", now)]
+        if (advert.priority, source) == (self.priority, m.spec.source):
+            return []
+        if advert.priority > self.priority:
+            return self._obey(m, advert, source, now)
+        if advert.priority == self.priority and source.packed > m.spec.source.packed:
+            lasted = m.tie_lasts(advert.interval, now)
+            patience = 1.5 * m.rank * max(advert.interval, *(x.spec.interval for x in self.members.values()))
+            return self._obey(m, advert, source, now) if lasted >= patience else []
+        if m.sent_at is not None and now - m.sent_at < ANSWER_GAP * m.spec.interval:
+            return self._announce(f"{source} was master too", now)
+        return [self._advertise(m, now), *self._announce(f"{source} was master too", now)]
+
+    def _obey(self, m: Member, advert: Advert, source: Address, now: float) -> list[Effect]:
+        why = f"{source} has priority {advert.priority}, ours is {self.priority}"
+        effects = self._yield(why, now, heard=m)
+        m.hear(advert, source, now)
+        m.obey(advert.interval, self.priority, now)
+        return effects
+
+    def _compare(self, m: Member, advert: Advert, source: Address, now: float) -> list[Effect]:
+        """What is odd about an advert, for people."""
+        facts: dict[str, str | float] = {"member": m.spec.name, "source": str(source)}
+        facts["priority"] = advert.priority
+        effects: list[Effect] = []
+        own = round(m.spec.interval) if m.spec.version == 2 else m.spec.interval
+        if abs(advert.interval - own) > 0.005:
+            effects += self._report("interval_mismatch", now, **facts, interval=advert.interval, own=own)
+        if set(advert.addresses) != set(m.spec.addresses):
+            listed = " ".join(map(str, advert.addresses))
+            effects += self._report("address_mismatch", now, **facts, addresses=listed)
+        if advert.priority == self.priority == OWNER:
+            effects += self._report("owner_conflict", now, **facts)
+        if (advert.priority, source) == (self.priority, m.spec.source):
+            effects += self._report("own_address", now, **facts)
+        elif self.state is State.MASTER and RESIGN < advert.priority <= self.priority:
+            effects += self._report("split_brain", now, **facts, own=self.priority)
+        return effects
+
+    def _preempts(self, now: float) -> bool:
+        """Whether a master of lower priority is to be ignored until its time is over."""
+        if self.priority == OWNER:
+            return True
+        specs = [m.spec for m in self.members.values()]
+        if not self._preemption or not all(spec.preempt for spec in specs):
+            return False
+        if self._preempt_at is None:
+            self._preempt_at = now + max(spec.preempt_delay for spec in specs)
+        return now >= self._preempt_at
+
+    # Changing.
+
+    @property
+    def _down_at(self) -> float:
+        """When every member has been silent for long enough."""
+        return max(m.down_at for m in self.members.values())
+
+    def _free(self, now: float) -> bool:
+        """Whether nothing but the witness stands against becoming master."""
+        due = self.deadline
+        return self.state is State.BACKUP and due is not None and now >= due
+
+    def _attempt(self, now: float) -> list[Effect]:
+        """Become master, or ask the witness first, if nothing stands against it."""
+        if not self._free(now):
+            return []
+        if any(m.spec.witness for m in self.members.values()):
+            self._asked, self._ask_at = True, now + WITNESS_PATIENCE
+            return [AskWitness()]
+        return self._become_master(self._why(now), now)
+
+    def _begin(self, why: str, now: float) -> list[Effect]:
+        """BACKUP, having heard nothing yet (RFC 9568, 6.4.1)."""
+        effects = self._enter(State.BACKUP, why, now)
+        for m in self.members.values():
+            m.begin(now if self.priority == OWNER else now + m.master_down(self.priority))
+        attempt = self._attempt(now)
+        return attempt if self.state is State.MASTER else effects + attempt
+
+    def _become_master(self, why: str, now: float) -> list[Effect]:
+        """The advert first, on every member: it stops the others."""
+        entered = self._enter(State.MASTER, why, now)
+        for m in self.members.values():
+            m.begin(now)
+        return [*(self._advertise(m, now) for m in self.members.values()), *entered]
+
+    def _yield(self, why: str, now: float, heard: Member | None = None) -> list[Effect]:
+        """MASTER -> BACKUP, resigning on the members other than the one that heard why."""
+        if self.state is not State.MASTER:
+            return []
+        resignations = self._resignations(but=heard)
+        return resignations + self._retire(why, now)
+
+    def _retire(self, why: str, now: float) -> list[Effect]:
+        """MASTER -> BACKUP without a word, with full timers, an owner too."""
+        for m in self.members.values():
+            m.begin(now + m.master_down(self.priority))
+        return self._enter(State.BACKUP, why, now)
+
+    def _enter(self, state: State, why: str, now: float) -> list[Effect]:
+        self.state, self.since = state, now
+        self._preempt_at = None
+        self._asked, self._ask_at, self._listening = False, float("-inf"), False
+        return [Enter(state, why)]
+
+    def _notice_freeze(self, now: float) -> list[Effect]:
+        """Whether this process was stopped past its deadline, and what that costs."""
+        if self.state is State.MASTER:
+            last = self.last_advert_at
+            late = max(now - m.advert_at - 3 * m.spec.interval for m in self.members.values())
+            if late <= 0 or last is None:
+                return []
+            silent = now - last
+            return [
+                *self._report("frozen", now, seconds=silent),
+                *self._retire(f"was frozen: no advert sent for {silent:.3f} s", now),
+            ]
+        due = self.deadline
+        if (
+            due is None
+            or self._listening
+            or now - due <= max(m.master_interval for m in self.members.values())
+        ):
+            return []
+        self._listening = True
+        for m in self.members.values():
+            m.down_at = now + m.master_interval + m.skew(self.priority)
+        return self._report("woke_late", now, seconds=now - due)
+
+    def _shift_timers(self, before: int, kept: Sequence[Member] | None = None) -> None:
+        """The priority is not `before` any more: a backup's timers end at another skew."""
+        for m in self.members.values() if kept is None else kept:
+            m.down_at += m.skew(self.priority) - m.skew(before)
+
+    def _carried(self, m: Member | None, spec: Spec, rank: int, now: float) -> Member:
+        """The member with other settings, or a new one that has heard nothing yet."""
+        if m is None or (m.spec.vrid, m.spec.version) != (spec.vrid, spec.version):
+            fresh = Member(spec, rank)
+            fresh.begin(now + fresh.master_down(spec.priority))
+            return fresh
+        if m.spec.priority != spec.priority:
+            m.priority = spec.priority
+        m.spec, m.rank = spec, rank
+        return m
+
+    # Saying.
+
+    def _advertise(self, m: Member, now: float) -> Send:
+        m.sent_at, m.advert_at = now, now + m.spec.interval
+        return Send(m.spec.name, m.advert(self.priority))
+
+    def _advertise_on_time(self, m: Member, now: float) -> Send:
+        """The periodic advert: the next is due an interval after this one was, not after it was late."""
+        due = m.advert_at + m.spec.interval
+        send = self._advertise(m, now)
+        m.advert_at = due if due > now else m.advert_at
+        return send
+
+    def _resignations(self, but: Member | None = None) -> list[Effect]:
+        if self.state is not State.MASTER:
+            return []
+        return [Send(name, m.advert(RESIGN)) for name, m in self.members.items() if m is not but]
+
+    def _announce(self, why: str, now: float) -> list[Effect]:
+        """For every member: who claims one of a group claims all."""
+        if now - self._announced_at < ANNOUNCE_PERIOD:
+            return []
+        self._announced_at = now
+        return [Announce(name, why) for name in self.members]
+
+    def _report(self, event: str, now: float, **facts: str | float) -> list[Effect]:
+        self.counts[event] += 1
+        if now - self._reported_at.get(event, float("-inf")) < REPORT_PERIOD:
+            return []
+        self._reported_at[event] = now
+        return [Report(event, facts)]
+
+    def _why(self, now: float) -> str:
+        """The reason for taking over: that of the member which waited longest."""
+        if self.priority == OWNER:
+            return "owns the addresses"
+        return max(self.members.values(), key=lambda m: m.down_at).silence(now)
+
+    @staticmethod
+    def _named(reasons: set[str]) -> str:
+        return ", ".join(sorted(reasons))

@@ -68,14 +68,17 @@ class Member:
         """Active_Adver_Interval."""
         self.master: Address | None = None
         """Whose advert was heard last, unless it resigned."""
+        self.master_priority = 0
+        """0: nothing was heard, or it resigned."""
+        self.heard_at: float | None = None
         self.down_at = 0.0
         """While backup: when Active_Down_Timer fires."""
         self.advert_at = 0.0
         """While master: when Adver_Timer fires."""
         self.sent_at: float | None = None
         """When the last advert (other than a resignation) was made."""
-        self.tie_since: float | None = None
-        self.tie_heard = 0.0
+        self._tie_since = 0.0
+        self._tie_heard: float | None = None
 
     def skew(self, priority: int) -> float:
         """Skew_Time for the priority that the group stands with."""
@@ -86,10 +89,47 @@ class Member:
         """Active_Down_Interval for the priority that the group stands with."""
         return 3 * self.master_interval + self.skew(priority)
 
-    def learn(self, interval: float) -> None:
-        """Take the interval of the master we obey (RFC 9568, 6.4.2)."""
+    def begin(self, down_at: float) -> None:
+        """Nothing has been heard yet."""
+        self.master_interval = self.spec.interval
+        self.master, self.master_priority, self.heard_at = None, 0, None
+        self.down_at = down_at
+        self._tie_heard = None
+
+    def hear(self, advert: Advert, source: Address, now: float) -> None:
+        """Remember who is master, obeyed or not."""
+        self.master, self.master_priority, self.heard_at = source, advert.priority, now
+
+    def obey(self, interval: float, priority: int, now: float) -> None:
+        """Start the timer again, by the interval of the master (RFC 9568, 6.4.2)."""
         if self.spec.version == 3:
             self.master_interval = interval
+        self.down_at = now + self.master_down(priority)
+
+    def resign(self, source: Address, down_at: float) -> None:
+        """The master has gone: wait no longer than until `down_at`."""
+        self.master, self.master_priority = source, 0
+        self.down_at = min(self.down_at, down_at)
+
+    def tie_lasts(self, interval: float, now: float) -> float:
+        """For how long a master of equal priority has been heard that we would yield to.
+
+        Two of its intervals without one, and it is another tie.
+        """
+        if self._tie_heard is None or now - self._tie_heard > 2 * interval:
+            self._tie_since = now
+        self._tie_heard = now
+        return now - self._tie_since
+
+    def silence(self, now: float) -> str:
+        """What there is to say for taking over from the master."""
+        if self.heard_at is None:
+            return "no master was heard"
+        if self.master_priority == 0:
+            return f"{self.master} resigned"
+        if now - self.heard_at < self.master_interval * 2:
+            return f"pre-empts {self.master}, which has priority {self.master_priority}"
+        return f"no advert of {self.master} for {now - self.heard_at:.3f} s"
 
     def advert(self, priority: int) -> Advert:
         """What this virtual router says with such a priority."""
