@@ -7,8 +7,9 @@ them into plain values; the field names are the JSON keys, and are an interface.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from enum import Enum
+from functools import cache
 from typing import Any
 
 from lvsha.model import Counters
@@ -173,14 +174,21 @@ class FindingView:
 
 def to_json(value: object) -> Any:
     """A view, or a collection of them, as JSON has it."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
     match value:
+        case None | bool() | int() | float():
+            return value
         case Enum():
             return value.value
+        case str():
+            return value
         case Mapping():
             return {str(key): to_json(item) for key, item in value.items()}
         case list() | tuple():
             return [to_json(item) for item in value]
         case _:
-            return value
+            return {name: to_json(getattr(value, name)) for name in _names(type(value))}
+
+
+@cache
+def _names(view: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(view))
