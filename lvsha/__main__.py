@@ -6,7 +6,6 @@ The parent stays small: what a child needs is imported in the child, after the f
 from __future__ import annotations
 
 import argparse
-
 import json
 import sys
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from lvsha import __version__
 from lvsha.daemon.parent import BAD_CONFIGURATION, Body, Parent
+from lvsha.events import CATALOGUE
 
 CONFIG = Path("/etc/lvsha/lvsha.toml")
 
@@ -86,8 +86,10 @@ def _speaker(console: bool | None) -> Callable[[str], Body]:
 
 def _log(event: str, **fields: object) -> None:
     """The parent's own words, in the form of the log but without its machinery."""
+    known = CATALOGUE[event]
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    print(json.dumps({"timestamp": now, "event": event, **fields}), flush=True)  # noqa: T201
+    head = {"timestamp": now, "severity": known.severity.value, "alert": known.alert, "event": event}
+    print(json.dumps(head | fields), flush=True)  # noqa: T201 - see above
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from lvsha.desired import Placement
 from lvsha.errors import InputError
 from lvsha.health import State
 from lvsha.log import Journal, emit
-from lvsha.model import Observed, ServerState, ServiceState
+from lvsha.model import Counters, Observed, ServerState, ServiceState
 from lvsha.overrides import Kind, Override
 
 Reload = Callable[[str], Awaitable[views.ReloadView]]
@@ -242,7 +242,7 @@ class Controller:
             servers=now.servers,
             active=sum(s.active for s in states),
             inactive=sum(s.inactive for s in states),
-            counters=there.counters if there else views.Counters(),
+            counters=there.counters if there else Counters(),
         )
 
     def _servers(self, names: Collection[str] | None = None) -> list[views.ServerView]:

@@ -13,7 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import checks
 from lvsha.config import Config, ServerConfig, ServiceConfig
@@ -185,8 +185,8 @@ class Director:
         self._overrides_changed.set()
         self._overrides_changed = asyncio.Event()
 
-    def _tell_override(self, event: str, o: Override, **more: object) -> None:
-        said = {"kind": o.kind.value, "weight": o.weight, "reason": o.reason, "by": o.by}
+    def _tell_override(self, event: str, o: Override, **more: Any) -> None:
+        said: dict[str, Any] = {"kind": o.kind.value, "weight": o.weight, "reason": o.reason, "by": o.by}
         for service, server in self.servers_of(o):
             emit(event, **_server_fields(service, server), **said, **more)
 
@@ -199,7 +199,7 @@ class Director:
                 _tell_word(self.config.services[name], now, before)
 
 
-def _server_fields(service: ServiceConfig, server: ServerConfig) -> dict[str, object]:
+def _server_fields(service: ServiceConfig, server: ServerConfig) -> dict[str, Any]:
     return {
         "service": service.name,
         "server": server.name,
@@ -228,7 +228,7 @@ EVENTS = {
 
 
 def _tell_word(service: ServiceConfig, now: Standing, before: Word) -> None:
-    fields = {
+    fields: dict[str, Any] = {
         "service": service.name,
         "in_service": now.in_service,
         "servers": now.servers,

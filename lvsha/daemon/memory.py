@@ -51,7 +51,7 @@ class Memory:
     def _read(self, name: str, parse: Callable[[dict[str, Any]], T], default: T) -> T:
         path = self._directory / f"{name}.json"
         try:
-            document = read_document(path, kind=name, version=VERSION)
+            document = read_document(path, name, VERSION)
             return default if document is None else parse(document)
         except LvshaError as error:
             emit("state.discarded", file=path, error=str(error))
@@ -60,7 +60,7 @@ class Memory:
     def _write(self, name: str, document: dict[str, Any]) -> None:
         path = self._directory / f"{name}.json"
         try:
-            write_document(path, document, kind=name, version=VERSION)
+            write_document(path, name, VERSION, document)
         except StateError as error:
             emit("state.unwritable", file=path, error=str(error))
             raise

@@ -11,7 +11,8 @@ Nothing here decides who is master, and a role changes nothing in IPVS.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from lvsha.config import Config, TrackService
 from lvsha.daemon.specs import specs, tracker_name
@@ -57,7 +58,7 @@ class Pair:
 
     @property
     def role(self) -> Role:
-        """This node's role: master of all instances, backup in some, fault in any."""
+        """The role of this node: master of all instances, backup in some, fault in any."""
         if not self.instances:
             return Role.ALONE
         states = {self.roles[n].state if n in self.roles else State.INIT for n in self.instances}
@@ -95,16 +96,16 @@ class Pair:
             return None
         return answer if isinstance(answer, StatusReport) else None
 
-    async def failover(self, instance: str, timeout: float) -> Reply:
+    async def failover(self, instance: str, within: float) -> Reply:
         """Hand an instance (with its group) to the peer; answers once the peer holds it.
 
         Raises UnavailableError when the speaker does not answer.
         """
         group = self.instances[instance].group
         command = (
-            Failover(group=group, timeout=timeout) if group else Failover(instance=instance, timeout=timeout)
+            Failover(group=group, timeout=within) if group else Failover(instance=instance, timeout=within)
         )
-        return _reply(await self.link.ask(command, within=timeout + ANSWER))
+        return _reply(await self.link.ask(command, within=within + ANSWER))
 
     async def hold(self, instance: str, why: str) -> Reply:
         """Keep an instance from being master. Raises UnavailableError."""
@@ -156,7 +157,7 @@ class Pair:
             case RoleChange():
                 self._changed(message)
             case Event(event=name, fields=fields):
-                emit(name, **dict(fields))
+                emit(name, **_fields(fields))
 
     async def _tell_all(self) -> None:
         self._told.clear()
@@ -193,6 +194,10 @@ class Pair:
             )
         if self.role is not before:
             emit("role.changed", role=self.role.value, before=before.value, why=change.why)
+
+
+def _fields(fields: Mapping[str, object]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name != "exception"}
 
 
 def _reply(answer: Reply | StatusReport) -> Reply:

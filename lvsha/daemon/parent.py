@@ -192,9 +192,7 @@ class Parent:
         child.quick_ends = 0 if lived > QUICK else child.quick_ends + 1
         pause = PAUSES[min(child.quick_ends, len(PAUSES)) - 1] if child.quick_ends else 0.0
         child.due = time.monotonic() + pause
-        self.log(
-            f"{child.name} ended with status {status} after {lived:.1f} s; starting it again in {pause} s"
-        )
+        self.log("process.exited", process=child.name, pid=pid, status=status, restart_in=pause)
 
     def _judge(self, now: float) -> None:
         silent = [c for c in self.children.values() if c.running and self._silence(c, now)]

@@ -205,16 +205,20 @@ class Reconciler:
                 return bool(self._settled)
             case DeleteService(key):
                 return bool(self._settled) and key not in self._settled
-        key = service_of(step)
-        return key is not None and key in self._settled and self._settled[key] == wanted.services.get(key)
+        touched = service_of(step)
+        return (
+            touched is not None
+            and touched in self._settled
+            and self._settled[touched] == wanted.services.get(touched)
+        )
 
     def _settle(self, wanted: Desired, failures: Sequence[Failure], *, whole: bool) -> None:
         if whole:
             self._settled.clear()
         self._settled.update(wanted.services)
         for failure in failures:
-            if (key := service_of(failure.step)) is not None:
-                self._settled.pop(key, None)
+            if (touched := service_of(failure.step)) is not None:
+                self._settled.pop(touched, None)
 
 
 def service_of(step: Step) -> ServiceKey | None:

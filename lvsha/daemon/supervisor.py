@@ -78,8 +78,8 @@ def _run(options: Options, pipe: int) -> int:
     try:
         with asyncio.Runner(loop_factory=_loop) as runner:
             runner.run(supervisor.run())
-    except* Exception:  # noqa: BLE001 - each was told as `daemon.failed` where it happened
-        return FAILED
+    except BaseExceptionGroup:
+        return FAILED  # each was told as `daemon.failed` where it happened
     return 0
 
 

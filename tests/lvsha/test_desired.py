@@ -1,0 +1,149 @@
+"""Tests of lvsha.desired: where each server belongs, by what is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+from lvsha.config import ServiceConfig, SyncConfig
+from lvsha.desired import Knowledge, Target, desired, desired_services, place, target_of, targets
+from lvsha.health import Health, State
+from lvsha.model import SyncRole
+from lvsha.overrides import Kind, Override, Overrides, Selector
+from tests.lab.services import CHECK, config, server, service
+
+UP, DOWN = Health(State.UP), Health(State.DOWN)
+WEB = service(server(1), server(2), server(3))
+
+
+def known(*health: Health | None, overrides: Overrides = Overrides(), **more: object) -> Knowledge:
+    """What is known of rs1, rs2, ...; None: no result yet."""
+    verdicts = {target_of(server(n)): h for n, h in enumerate(health, 1) if h is not None}
+    return replace(Knowledge({t: h for t, h in verdicts.items() if t}, overrides), **more)  # type: ignore[arg-type]
+
+
+def said(kind: Kind, name: str, weight: int | None = None) -> Overrides:
+    """One override on one server."""
+    return Overrides((Override(Selector(server=name), kind, weight),))
+
+
+def weights(service: ServiceConfig, knowledge: Knowledge) -> list[int | None]:
+    """The weights that the servers of a service should have, None for out of the table."""
+    return [p.weight for p in place(service.name, service, knowledge)]
+
+
+def test_servers_that_are_up_have_their_configured_weight() -> None:
+    """The plain case: everything is healthy and nobody said anything."""
+    assert weights(WEB, known(UP, UP, UP)) == [10, 10, 10]
+
+
+def test_a_server_without_a_check_is_always_in_service() -> None:
+    """No check means trust."""
+    web = replace(WEB, servers=(server(1, check=None),))
+    assert weights(web, known()) == [10]
+
+
+def test_a_new_server_waits_for_its_first_success() -> None:
+    """A server that is in no table gets no traffic before it has answered once."""
+    assert weights(WEB, known(UP, None, None)) == [10, None, None]
+
+
+def test_a_server_found_in_the_table_stays_until_its_first_verdict() -> None:
+    """A restart of the daemon takes no server out, and its weight is what it was found with or configured."""
+    adopted = {(WEB.key, server(1).key): 3, (WEB.key, server(2).key): 0}
+    assert weights(WEB, known(None, None, None, adopted=adopted)) == [10, 0, None]
+    assert weights(WEB, known(DOWN, UP, None, adopted=adopted)) == [None, 10, None]
+
+
+def test_a_server_that_is_down_leaves_or_is_quiesced() -> None:
+    """`on_failure` decides whether established connections go on."""
+    assert weights(WEB, known(UP, DOWN, UP)) == [10, None, 10]
+    assert weights(replace(WEB, on_failure="quiesce"), known(UP, DOWN, UP)) == [10, 0, 10]
+
+
+def test_a_drained_server_has_weight_zero() -> None:
+    """Draining keeps the server in the table, so its connections go on."""
+    assert weights(WEB, known(UP, UP, UP, overrides=said(Kind.DRAIN, "rs3"))) == [10, 10, 0]
+
+
+def test_a_disabled_server_is_out_whatever_its_health() -> None:
+    """Disabling is stronger than any verdict."""
+    assert weights(WEB, known(UP, UP, UP, overrides=said(Kind.DISABLE, "rs3"))) == [10, 10, None]
+
+
+def test_a_weight_set_by_hand_holds_while_the_server_is_up() -> None:
+    """A weight by hand does not put a dead server back."""
+    overrides = said(Kind.WEIGHT, "rs3", 42)
+    assert weights(WEB, known(UP, UP, UP, overrides=overrides)) == [10, 10, 42]
+    assert weights(WEB, known(UP, UP, DOWN, overrides=overrides)) == [10, 10, None]
+
+
+def test_the_floor_believes_in_servers_that_are_down() -> None:
+    """Rather than serve from fewer than the floor, servers that are down are kept."""
+    web = replace(WEB, floor=2)
+    assert weights(web, known(UP, DOWN, DOWN)) == [10, 10, None]
+    assert weights(web, known(DOWN, DOWN, DOWN)) == [10, 10, None]
+    assert weights(web, known(UP, UP, DOWN)) == [10, 10, None]
+
+
+def test_the_floor_respects_what_was_said_by_hand() -> None:
+    """A server that an operator drained is not pressed into service."""
+    web = replace(WEB, floor=3)
+    assert weights(web, known(UP, UP, UP, overrides=said(Kind.DRAIN, "rs1"))) == [0, 10, 10]
+
+
+def test_a_server_that_was_never_seen_alive_is_not_raised_to_the_floor() -> None:
+    """The floor is for servers that failed, not for those nobody has reached yet."""
+    assert weights(replace(WEB, floor=3), known(UP, None, DOWN)) == [10, None, 10]
+
+
+def test_fallbacks_serve_only_while_nobody_else_does() -> None:
+    """A fallback steps in when the last server is gone and steps back when one returns."""
+    web = replace(WEB, fallback=(server(9, check=None),))
+    assert weights(web, known(UP, DOWN, DOWN)) == [10, None, None, None]
+    assert weights(web, known(DOWN, DOWN, DOWN)) == [None, None, None, 10]
+
+
+def test_fallbacks_wait_for_the_first_verdicts() -> None:
+    """At a start nobody serves yet; that is no reason to show the sorry page."""
+    web = replace(WEB, fallback=(server(9, check=None),))
+    assert weights(web, known(None, DOWN, DOWN)) == [None, None, None, None]
+
+
+def test_identical_checks_of_one_target_are_shared() -> None:
+    """A server in two services is probed once for each different check, not for each service."""
+    other = replace(WEB, name="other", port=81)
+    assert len(targets(config(WEB, other))) == 3
+    slower = replace(other, servers=(server(1, check=replace(CHECK, interval=9.0)),))
+    assert len(targets(config(WEB, slower))) == 4
+
+
+def test_a_check_may_look_elsewhere() -> None:
+    """Port and address of a check replace the server's."""
+    check = replace(CHECK, port=81, address=ip_address("10.9.9.9"))
+    assert target_of(server(1, check=check)) == Target(check, ip_address("10.9.9.9"), 81)
+
+
+def test_desired_holds_every_service_by_its_key() -> None:
+    """Services, settings and servers appear as the kernel takes them."""
+    wish = desired(config(WEB), known(UP, DOWN, UP))
+    assert list(wish.services) == [WEB.key]
+    assert wish.services[WEB.key].service == WEB.service
+    assert list(wish.services[WEB.key].servers) == [server(1).key, server(3).key]
+
+
+def test_a_part_of_desired_is_the_same_part() -> None:
+    """Looking at one service comes to the same as looking at all of them."""
+    other = replace(WEB, name="other", port=81)
+    both = config(WEB, other)
+    knowledge = known(UP, DOWN, UP)
+    part = desired_services(both, knowledge, {other.key})
+    assert part == {other.key: desired(both, knowledge).services[other.key]}
+
+
+def test_both_sync_roles_run_all_the_time() -> None:
+    """The sync daemon's roles do not depend on who is master."""
+    wish = desired(replace(config(WEB), sync=SyncConfig("eth1", 7)), known())
+    assert wish.sync is not None
+    assert {d.role for d in wish.sync} == set(SyncRole)
+    assert desired(config(WEB), known()).sync is None

@@ -1,0 +1,208 @@
+"""Tests of lvsha.plan: any plan leads there, may be cut anywhere, and never dips on the way."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lvsha.model import (
+    AddressKey,
+    Desired,
+    DesiredService,
+    Family,
+    FwmarkKey,
+    Method,
+    Observed,
+    Protocol,
+    Server,
+    ServerKey,
+    Service,
+    ServiceFlag,
+    ServiceKey,
+    SyncDaemon,
+    SyncRole,
+    Timeouts,
+)
+from lvsha.plan import (
+    AddServer,
+    AddService,
+    DeleteServer,
+    DeleteService,
+    SetServer,
+    StartSync,
+    StopSync,
+    plan,
+)
+from tests.lab.fake_ipvs import FakeIpvs
+
+VIP = ip_address("192.0.2.1")
+WEB = AddressKey(Protocol.TCP, VIP, 80)
+RS1 = ServerKey(ip_address("10.0.0.1"), 80)
+RS2 = ServerKey(ip_address("10.0.0.2"), 80)
+RR = Service("rr")
+
+
+def nat(weight: int) -> Server:
+    """A NAT server of some weight."""
+    return Server(Method.MASQUERADE, weight)
+
+
+keys: st.SearchStrategy[ServiceKey] = st.one_of(
+    st.builds(AddressKey, st.sampled_from(Protocol), st.just(VIP), st.integers(1, 3)),
+    st.builds(FwmarkKey, st.sampled_from(Family), st.integers(1, 2)),
+)
+services = st.builds(
+    Service,
+    st.sampled_from(["rr", "wlc", "sh"]),
+    st.sampled_from([ServiceFlag.NONE, ServiceFlag.SCHEDULER_1, ServiceFlag.PERSISTENT]),
+    st.sampled_from([0, 300]),
+)
+servers = st.builds(Server, st.sampled_from(Method), st.integers(0, 3), st.integers(0, 1))
+server_keys = st.builds(
+    ServerKey, st.sampled_from([ip_address(f"10.0.0.{n}") for n in (1, 2, 3)]), st.just(80)
+)
+wanted_services = st.builds(DesiredService, services, st.dictionaries(server_keys, servers, max_size=3))
+sync_daemons = st.builds(
+    SyncDaemon, st.sampled_from(SyncRole), st.sampled_from(["eth0", "eth1"]), st.integers(0, 1)
+)
+
+
+def by_role(daemons: list[SyncDaemon]) -> frozenset[SyncDaemon]:
+    """At most one daemon of each role."""
+    return frozenset({d.role: d for d in daemons}.values())
+
+
+@st.composite
+def wishes(draw: st.DrawFn) -> Desired:
+    """A wish that owns everything it may ever have added."""
+    return Desired(
+        services=draw(st.dictionaries(keys, wanted_services, max_size=4)),
+        timeouts=draw(st.builds(Timeouts, st.sampled_from([0, 600]), st.just(0), st.just(0))),
+        sync=draw(st.none() | st.lists(sync_daemons, max_size=2).map(by_role)),
+        owned=draw(st.sampled_from([None, frozenset[ServiceKey]()])),
+    )
+
+
+def reach(table: FakeIpvs, wish: Desired) -> None:
+    """Carry out a whole plan; every step must be accepted."""
+    for step in plan(wish, table.table()):
+        failure = table.carry_out(step)
+        assert failure is None, failure
+
+
+def holds(table: FakeIpvs, wish: Desired) -> bool:
+    """Whether everything that is wished for is there, and nothing of it is more."""
+    there = table.table().services
+    return all(
+        key in there
+        and there[key].service == want.service
+        and {k: s.server for k, s in there[key].servers.items()} == dict(want.servers)
+        for key, want in wish.services.items()
+    )
+
+
+@given(wishes(), wishes())
+def test_a_plan_leads_from_anything_to_what_is_desired(first: Desired, second: Desired) -> None:
+    """Whatever is in the table, one plan makes it what is wanted, and then there is nothing left to do."""
+    table = FakeIpvs()
+    reach(table, first)
+    reach(table, second)
+    assert holds(table, second)
+    assert plan(second, table.table()) == []
+    if second.owned is None:
+        assert table.services.keys() == second.services.keys()
+    else:
+        assert first.services.keys() <= table.services.keys() | second.services.keys()
+
+
+@given(wishes(), wishes(), st.data())
+def test_a_plan_may_be_cut_after_any_step(first: Desired, second: Desired, data: st.DataObject) -> None:
+    """After any prefix the rest of the plan comes out again, and it ends at the same table."""
+    whole, cut = FakeIpvs(), FakeIpvs()
+    reach(whole, first)
+    reach(cut, first)
+    reach(whole, second)
+    steps = plan(second, cut.table())
+    end = data.draw(st.integers(0, len(steps)))
+    for step in steps[:end]:
+        assert cut.carry_out(step) is None
+    assert plan(second, cut.table()) == steps[end:]
+    reach(cut, second)
+    assert cut.table() == whole.table()
+
+
+@given(wishes(), wishes())
+def test_a_wish_between_two_others_leaves_no_trace(first: Desired, second: Desired) -> None:
+    """A plan that was cut by a newer wish does no harm: the newer wish is reached all the same."""
+    table = FakeIpvs()
+    reach(table, first)
+    for step in plan(second, table.table())[:2]:
+        table.carry_out(step)
+    reach(table, first)
+    assert holds(table, first)
+
+
+def test_services_come_before_servers_and_removals_last() -> None:
+    """The order of a plan keeps traffic flowing at each of its steps."""
+    table = FakeIpvs()
+    other = AddressKey(Protocol.TCP, VIP, 443)
+    reach(table, Desired({other: DesiredService(RR, {RS1: nat(1)})}))
+    wish = Desired({WEB: DesiredService(RR, {RS1: nat(1)})}, owned=frozenset({other}))
+    steps = plan(wish, table.table())
+    assert [type(s) for s in steps] == [AddService, AddServer, DeleteService]
+
+
+def test_a_weight_rises_before_another_falls() -> None:
+    """Swapping the server in service never leaves the service without one."""
+    table = FakeIpvs()
+    reach(table, Desired({WEB: DesiredService(RR, {RS1: nat(1), RS2: nat(0)})}))
+    steps = plan(Desired({WEB: DesiredService(RR, {RS1: nat(0), RS2: nat(1)})}), table.table())
+    assert steps == [SetServer(WEB, RS2, nat(1)), SetServer(WEB, RS1, nat(0))]
+
+
+def test_a_new_server_comes_before_the_old_one_goes() -> None:
+    """Replacing a server adds the new one first."""
+    table = FakeIpvs()
+    reach(table, Desired({WEB: DesiredService(RR, {RS1: nat(1)})}))
+    steps = plan(Desired({WEB: DesiredService(RR, {RS2: nat(1)})}), table.table())
+    assert steps == [AddServer(WEB, RS2, nat(1)), DeleteServer(WEB, RS1)]
+
+
+def test_a_service_of_somebody_else_is_left_alone() -> None:
+    """What is neither wanted nor owned is not touched; owned or with owned=None it is removed."""
+    table = FakeIpvs()
+    reach(table, Desired({WEB: DesiredService(RR)}))
+    assert plan(Desired(), table.table()) == []
+    assert plan(Desired(owned=frozenset({WEB})), table.table()) == [DeleteService(WEB)]
+    assert plan(Desired(owned=None), table.table()) == [DeleteService(WEB)]
+
+
+def test_a_sync_daemon_with_other_settings_is_stopped_first() -> None:
+    """The kernel refuses a second start of a role, so the old daemon is stopped before."""
+    old = SyncDaemon(SyncRole.MASTER, "eth0", 1)
+    new = SyncDaemon(SyncRole.MASTER, "eth1", 1)
+    steps = plan(Desired(sync=frozenset({new})), Observed(sync=frozenset({old})))
+    assert steps == [StopSync(old), StartSync(new)]
+    assert plan(Desired(sync=None), Observed(sync=frozenset({old}))) == []
+
+
+def test_what_a_sync_daemon_leaves_open_is_the_kernels_to_choose() -> None:
+    """A daemon whose port, length and group the kernel filled in is the wanted one."""
+    there = SyncDaemon(SyncRole.BACKUP, "eth0", 1, 1460, 8848, 1, ip_address("224.0.0.81"))
+    assert (
+        plan(
+            Desired(sync=frozenset({SyncDaemon(SyncRole.BACKUP, "eth0", 1)})),
+            Observed(sync=frozenset({there})),
+        )
+        == []
+    )
+
+
+def test_steps_say_what_they_do() -> None:
+    """A step reads as an operator would say it."""
+    assert (
+        str(AddServer(WEB, RS1, nat(3))) == "add server 10.0.0.1:80 to tcp 192.0.2.1:80 masquerade weight 3"
+    )
+    assert str(DeleteService(FwmarkKey(Family.IPV6, 7))) == "delete service fwmark 7 ipv6"
