@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from functools import cache
+from math import isfinite
 from typing import Any
 
 from lvsha.model import Counters
@@ -172,10 +172,12 @@ class FindingView:
     """What would mend it, to be read before it is run."""
 
 
-def to_json(value: object) -> Any:
+def to_json(value: Any) -> Any:
     """A view, or a collection of them, as JSON has it."""
     match value:
-        case None | bool() | int() | float():
+        case float():
+            return value if isfinite(value) else None
+        case None | bool() | int():
             return value
         case Enum():
             return value.value
@@ -186,9 +188,4 @@ def to_json(value: object) -> Any:
         case list() | tuple():
             return [to_json(item) for item in value]
         case _:
-            return {name: to_json(getattr(value, name)) for name in _names(type(value))}
-
-
-@cache
-def _names(view: type) -> tuple[str, ...]:
-    return tuple(f.name for f in fields(view))
+            return {f.name: to_json(getattr(value, f.name)) for f in fields(value)}
