@@ -8,11 +8,9 @@ An attribute is a type-length-value, in the machine's own byte order and padded 
     | length        | type          | value, length-4 bytes | padding |
     +---------------+---------------+-----------------------+---------+
 
-A value may be a row of attributes again. There are two ways through them. `unpack` walks any
-row, in whatever order and number it comes. `Layout` knows one row in advance: kinds, sizes and
-order. The kernel writes every object of a sort in the same shape, so that a whole real server
-is packed or unpacked by a single call of `struct`, ten times faster than walking; where the
-shape differs (another kernel version), `Layout.unpack` says None and the caller walks.
+A value may be a row of attributes again. `pack` and `unpack` serve single attributes and rows
+that are seldom met. What comes by the ten thousand goes through one call of `struct` a row:
+`Layout` packs one whose kinds and sizes are known in advance, `lvsha.kernel.rows` unpacks.
 """
 
 from __future__ import annotations
@@ -20,14 +18,14 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Mapping
-from operator import itemgetter
 from typing import Any
 
 from lvsha.errors import KernelError
 
-_HEADER = struct.Struct("=HH")
-_TYPE = 0x3FFF
-"""NLA_TYPE_MASK: without NLA_F_NESTED and NLA_F_NET_BYTEORDER, which the kernel may or may not set."""
+HEADER = struct.Struct("=HH")
+"""Length, with the header itself and without padding; type."""
+TYPE = 0x3FFF
+"""NLATYPE_MASK: without NLA_F_NESTED and NLA_F_NET_BYTEORDER, which the kernel may or may not set."""
 
 Attributes = Mapping[int, bytes]
 """What `unpack` found: kind -> value. Of a kind that comes twice, the last counts."""
@@ -47,10 +45,10 @@ def pack(kind: int, value: bytes) -> bytes:
 
     Raises ValueError where the value does not fit into the 16-bit length.
     """
-    length = _HEADER.size + len(value)
+    length = HEADER.size + len(value)
     if length > 0xFFFF:
         raise ValueError(f"a netlink attribute of {length} bytes: 65535 is the limit")
-    return _HEADER.pack(length, kind) + value + bytes(-length % 4)
+    return HEADER.pack(length, kind) + value + bytes(-length % 4)
 
 
 def pack_u8(kind: int, value: int) -> bytes:
@@ -88,13 +86,13 @@ def unpack(data: bytes, start: int = 0, end: int | None = None) -> Attributes:
     stop = len(data) if end is None else end
     found = {}
     # Fewer than four bytes left are padding of the row itself: nla_ok() of the kernel ends there too.
-    while start + _HEADER.size <= stop:
-        length, kind = _HEADER.unpack_from(data, start)
-        if length < _HEADER.size or start + length > stop:
+    while start + HEADER.size <= stop:
+        length, kind = HEADER.unpack_from(data, start)
+        if length < HEADER.size or start + length > stop:
             raise MalformedError(
                 f"netlink attribute at byte {start} claims {length} bytes where {stop - start} are left"
             )
-        found[kind & _TYPE] = data[start + _HEADER.size : start + length]
+        found[kind & TYPE] = data[start + HEADER.size : start + length]
         start += aligned(length)
     return found
 
@@ -128,57 +126,27 @@ def text(found: Attributes, kind: int, default: str | None = None) -> str:
 
 
 class Layout:
-    """A row of attributes whose kinds, sizes and order are known in advance.
+    """A row of attributes whose kinds, sizes and order are known in advance, to be packed at once.
 
-    A field is `(kind, format)` with a format of `struct` for one value, or `(kind, Layout)` for a
-    nest. Values are given and returned flat, in the order of the fields.
+    A field is `(kind, format)`, the format being `struct`'s for one value.
     """
 
-    __slots__ = ("_header_at", "_headers", "_places", "_struct", "_value_at", "format", "row", "size")
+    __slots__ = ("_row", "_struct")
 
-    def __init__(self, *fields: tuple[int, str | Layout]) -> None:
-        self.format, self.row = _flatten(fields)
-        self._struct = struct.Struct("=" + self.format)
-        self.size = self._struct.size
-        self._places = [place for place, header in enumerate(self.row) if header is None]
-        headers = [place for place, header in enumerate(self.row) if header is not None]
-        self._value_at = itemgetter(*self._places)
-        self._header_at = itemgetter(*headers)
-        self._headers = self._header_at(self.row)
+    def __init__(self, *fields: tuple[int, str]) -> None:
+        sizes = [struct.calcsize("=" + form) for _, form in fields]
+        self._struct = struct.Struct(
+            "=" + "".join(f"I{form}{-size % 4}x" for (_, form), size in zip(fields, sizes, strict=True))
+        )
+        # Length and type as the one 32-bit number that they make in memory, then room for the value.
+        self._row: list[Any] = [0] * (2 * len(fields))
+        self._row[0::2] = [
+            int.from_bytes(HEADER.pack(HEADER.size + size, kind), sys.byteorder)
+            for (kind, _), size in zip(fields, sizes, strict=True)
+        ]
 
     def pack(self, *values: Any) -> bytes:
-        """The attributes with these values; struct.error where one does not fit."""
-        row: list[Any] = self.row.copy()
-        for place, value in zip(self._places, values, strict=True):
-            row[place] = value
+        """The attributes with these values, in the fields' order; struct.error where one does not fit."""
+        row = self._row.copy()
+        row[1::2] = values
         return self._struct.pack(*row)
-
-    def unpack(self, data: bytes, start: int = 0) -> tuple[Any, ...] | None:
-        """The values of the row at this offset, or None where the data has another shape."""
-        if len(data) - start < self.size:
-            return None
-        row = self._struct.unpack_from(data, start)
-        if self._header_at(row) != self._headers:
-            return None
-        values: tuple[Any, ...] = self._value_at(row)
-        return values
-
-
-def _flatten(fields: tuple[tuple[int, str | Layout], ...]) -> tuple[str, list[int | None]]:
-    """One format for all, and for each place in its row the header that stands there; None for a value."""
-    formats: list[str] = []
-    row: list[int | None] = []
-    for kind, shape in fields:
-        if isinstance(shape, Layout):
-            formats += ["I", shape.format]
-            row += [_header(_HEADER.size + shape.size, kind), *shape.row]
-        else:
-            size = struct.calcsize("=" + shape)
-            formats += ["I", shape, f"{-size % 4}x"]
-            row += [_header(_HEADER.size + size, kind), None]
-    return "".join(formats), row
-
-
-def _header(length: int, kind: int) -> int:
-    """Length and type as the one 32-bit number that they make in memory."""
-    return int.from_bytes(_HEADER.pack(length, kind), sys.byteorder)

@@ -10,7 +10,7 @@ import errno
 import struct
 
 from lvsha.errors import KernelError
-from lvsha.kernel.attributes import MalformedError, number, pack_text, unpack
+from lvsha.kernel.attributes import number, pack_text, unpack
 from lvsha.kernel.netlink import Netlink, RefusedError
 
 PROTOCOL = 16
@@ -35,13 +35,6 @@ def message(command: int, version: int, attributes: bytes = b"") -> bytes:
     return _COMMAND.pack(command, version) + attributes
 
 
-def split(body: bytes) -> tuple[int, bytes]:
-    """The command and the attributes of a message's body; raises MalformedError where it is too short."""
-    if len(body) < HEADER:
-        raise MalformedError(f"generic netlink message of {len(body)} bytes: its header alone has {HEADER}")
-    return body[0], body[HEADER:]
-
-
 async def family(netlink: Netlink, name: str) -> int:
     """The message type of a family.
 
@@ -50,10 +43,9 @@ async def family(netlink: Netlink, name: str) -> int:
     if len(name) >= _NAME_MAX:
         raise ValueError(f"{name!r} is too long for the name of a generic netlink family")
     question = message(_GET_FAMILY, 1, pack_text(_ATTR_FAMILY_NAME, name))
-    try:
-        answer = await netlink.ask(_CONTROLLER, question)
-    except RefusedError as error:
-        if error.errno == errno.ENOENT:
-            raise UnknownFamilyError(f"the kernel has no generic netlink family {name}") from error
-        raise
-    return number(unpack(answer, HEADER), _ATTR_FAMILY_ID)
+    (answer,) = await netlink.ask(_CONTROLLER, [question])
+    if isinstance(answer, bytes):
+        return number(unpack(answer, HEADER), _ATTR_FAMILY_ID)
+    if answer.errno == errno.ENOENT:
+        raise UnknownFamilyError(f"the kernel has no generic netlink family {name}")
+    raise RefusedError(f"look for the generic netlink family {name}", answer)

@@ -13,7 +13,7 @@ the barrier which says that everything before it is done.
 
     transact    requests that change something: who was refused, and why
     dump        requests whose answer is a list
-    ask         one request, one answer
+    ask         requests with one answer each
 
 Everything is bounded: the time of a visit to the kernel, and the memory for a reply.
 """
@@ -24,6 +24,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import select
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -51,42 +52,38 @@ _NETLINK_CAP_ACK = 10
 _NETLINK_EXT_ACK = 11
 
 
-class RefusedError(KernelError):
-    """The kernel said no to a request.
-
-    `errno` is its number and `words` what it said beyond that, often nothing.
-    """
-
-    def __init__(self, message: str, number: int, words: str = "") -> None:
-        super().__init__(message)
-        self.errno = number
-        self.words = words
-
-
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why one request of a batch was not carried out."""
+    """Why the kernel did not do what one request asked for."""
 
     errno: int
     words: str = ""
+    """What it said beyond the number, often nothing."""
 
     def __str__(self) -> str:
-        return explain(self.errno, self.words)
+        """As in `ENOENT: No such file or directory; <the kernel's own words>`."""
+        name = errno.errorcode.get(self.errno, str(self.errno))
+        return f"{name}: {os.strerror(self.errno)}" + (f"; {self.words}" if self.words else "")
 
 
-def explain(number: int, words: str = "") -> str:
-    """An errno for a person: `ENOENT: No such file or directory; <the kernel's own words>`."""
-    name = errno.errorcode.get(number, str(number))
-    return f"{name}: {os.strerror(number)}" + (f"; {words}" if words else "")
+class RefusedError(KernelError):
+    """The kernel said no to a request."""
+
+    def __init__(self, asked: str, refusal: Refusal) -> None:
+        super().__init__(f"{asked}: {refusal}")
+        self.refusal = refusal
 
 
 class Netlink:
     """An asyncio conversation with one netlink protocol, in the network namespace where it was opened."""
 
-    def __init__(self, dialogue: Dialogue, *, timeout: float) -> None:
-        self._dialogue = dialogue
+    def __init__(self, connect: Callable[[], socket.socket], *, timeout: float) -> None:
         self._timeout = timeout
+        self._dialogue = Dialogue(connect, timeout=timeout)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="netlink")
+        # The thread stays in the namespace that it was started in, so it has to start here: should the socket
+        # have to be replaced one day, the thread does that where this one was.
+        self._thread.submit(self._dialogue.open).result()
 
     @classmethod
     def open(cls, protocol: int, *, timeout: float = 30.0) -> Self:
@@ -95,7 +92,7 @@ class Netlink:
         `timeout`: seconds that one visit to the kernel may take. Raises KernelError where the kernel
         has no such protocol.
         """
-        return cls(Dialogue(lambda: connect(protocol), timeout=timeout), timeout=timeout)
+        return cls(lambda: connect(protocol), timeout=timeout)
 
     def close(self) -> None:
         """End the conversation; what the kernel has been told stays done."""
@@ -123,9 +120,9 @@ class Netlink:
         """
         return await self._visit(lambda: [self._dialogue.dump(kind, body) for body in bodies])
 
-    async def ask(self, kind: int, body: bytes) -> bytes:
-        """The body of the one answer to a request; raises as `dump` does."""
-        return await self._visit(lambda: self._dialogue.ask(kind, body))
+    async def ask(self, kind: int, bodies: Sequence[bytes]) -> list[bytes | Refusal]:
+        """The body of the answer to each of at most `BATCH` questions, or why there is none."""
+        return await self._visit(lambda: self._dialogue.ask(kind, bodies))
 
     async def _visit(self, work: Callable[[], T]) -> T:
         loop = asyncio.get_running_loop()
@@ -143,9 +140,15 @@ class Dialogue:
         self._connect = connect
         self._timeout = timeout
         self._sequence = 0
-        # Opened at once, so that it is the caller who learns of a missing protocol.
-        self._socket: socket.socket | None = connect()
+        self._socket: socket.socket | None = None
+        self._deadline: float | None = None
         self._buffer = bytearray(_RECEIVE)
+
+    def open(self) -> socket.socket:
+        """The socket, a new one if there is none; raises KernelError."""
+        if self._socket is None:
+            self._socket = self._connect()
+        return self._socket
 
     def close(self) -> None:
         """Let go of the socket; the next request would open another."""
@@ -155,6 +158,8 @@ class Dialogue:
 
     def transact(self, kind: int, bodies: Sequence[bytes], flags: int = 0) -> dict[int, Refusal]:
         """Send at most `BATCH` requests at once and wait for the answer to the last."""
+        if not bodies:
+            return {}
         first = self._number(len(bodies))
         each = [frames.REQUEST | flags] * (len(bodies) - 1) + [frames.REQUEST | frames.ACK | flags]
         requests = [
@@ -173,21 +178,25 @@ class Dialogue:
             self._send([frames.frame(kind, frames.REQUEST | frames.DUMP, sequence, body)])
             for message in self._replies(sequence, sequence):
                 if isinstance(message, Verdict):
-                    _raise_refused(message)
+                    if message.errno:
+                        raise RefusedError("dump", Refusal(message.errno, message.words))
                     break
                 answers.append(message.body)
         return answers
 
-    def ask(self, kind: int, body: bytes) -> bytes:
-        """The body of the one answer."""
-        sequence = self._number(1)
+    def ask(self, kind: int, bodies: Sequence[bytes]) -> list[bytes | Refusal]:
+        """The answer to each of at most `BATCH` questions."""
+        if not bodies:
+            return []
+        first = self._number(len(bodies))
+        answers: dict[int, bytes | Refusal] = {}
         with self._clean():
-            self._send([frames.frame(kind, frames.REQUEST, sequence, body)])
-            message = next(self._replies(sequence, sequence))
-            if isinstance(message, Answer):
-                return message.body
-            _raise_refused(message)
-            raise MalformedError("netlink acknowledged a question instead of answering it")
+            self._send([frames.frame(kind, frames.REQUEST, first + i, body) for i, body in enumerate(bodies)])
+            for message in self._replies(first, first + len(bodies) - 1):
+                answers[message.sequence] = _answer(message)
+                if len(answers) == len(bodies):
+                    break
+        return [answers[first + i] for i in range(len(bodies))]
 
     def _verdicts(self, first: int, count: int) -> dict[int, Refusal]:
         refusals = {}
@@ -209,30 +218,29 @@ class Dialogue:
         return first
 
     def _send(self, requests: Sequence[bytes]) -> None:
-        if self._socket is None:
-            self._socket = self._connect()
+        opened = self.open()
+        self._deadline = None
         try:
-            self._socket.send(b"".join(requests))
+            opened.send(b"".join(requests))
         except OSError as error:
-            raise KernelError(f"netlink request could not be sent: {explain(error.errno or 0)}") from error
+            raise KernelError(f"netlink request could not be sent: {Refusal(error.errno or 0)}") from error
 
     def _replies(self, first: int, last: int) -> Iterator[Answer | Verdict]:
         """Replies to these sequence numbers, for ever: the caller knows which is the last it needs."""
-        deadline = time.monotonic() + self._timeout
         while True:
-            for message in frames.messages(self._receive(deadline)):
+            for message in frames.messages(self._receive()):
                 if first <= message.sequence <= last:
                     yield message
 
-    def _receive(self, deadline: float) -> bytes:
-        """One datagram of the kernel's."""
-        assert self._socket is not None  # noqa: S101 - _send has opened it
+    def _receive(self) -> bytes:
+        """One datagram of the kernel's, which mostly is there already when a send returns."""
+        opened = self.open()
         while True:
-            self._socket.settimeout(max(0.001, deadline - time.monotonic()))
             try:
-                length, _, flags, sender = self._socket.recvmsg_into([self._buffer])
-            except TimeoutError:
-                raise KernelError(f"no answer on netlink within {self._timeout:g} s") from None
+                length, _, flags, sender = opened.recvmsg_into([self._buffer])
+            except BlockingIOError:
+                self._wait(opened)
+                continue
             except OSError as error:
                 raise KernelError(_lost(error)) from error
             if flags & socket.MSG_TRUNC:
@@ -240,6 +248,16 @@ class Dialogue:
             # Another process may write to this socket; the kernel's own port is 0.
             if not isinstance(sender, tuple) or sender[0] == 0:
                 return bytes(memoryview(self._buffer)[:length])
+
+    def _wait(self, opened: socket.socket) -> None:
+        """Until there is something to read, or what was sent last has gone unanswered for too long."""
+        now = time.monotonic()
+        if self._deadline is None:
+            self._deadline = now + self._timeout
+        poll = select.poll()
+        poll.register(opened, select.POLLIN)
+        if now >= self._deadline or not poll.poll((self._deadline - now) * 1000):
+            raise KernelError(f"no answer on netlink within {self._timeout:g} s")
 
     @contextlib.contextmanager
     def _clean(self) -> Iterator[None]:
@@ -258,7 +276,7 @@ def connect(protocol: int) -> socket.socket:
     try:
         opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
     except OSError as error:
-        raise KernelError(f"no netlink socket (protocol {protocol}): {explain(error.errno or 0)}") from error
+        raise KernelError(f"no netlink socket (protocol {protocol}): {Refusal(error.errno or 0)}") from error
     try:
         opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _SOCKET_BUFFER)
     except PermissionError:
@@ -267,16 +285,19 @@ def connect(protocol: int) -> socket.socket:
     opened.setsockopt(_SOL_NETLINK, _NETLINK_CAP_ACK, 1)
     opened.setsockopt(_SOL_NETLINK, _NETLINK_EXT_ACK, 1)
     opened.bind((0, 0))
+    opened.setblocking(False)
     return opened
 
 
-def _raise_refused(verdict: Verdict) -> None:
-    if verdict.errno:
-        reason = explain(verdict.errno, verdict.words)
-        raise RefusedError(f"the kernel refused a netlink request: {reason}", verdict.errno, verdict.words)
+def _answer(message: Answer | Verdict) -> bytes | Refusal:
+    if isinstance(message, Answer):
+        return message.body
+    if message.errno == 0:
+        raise MalformedError("netlink acknowledged a question instead of answering it")
+    return Refusal(message.errno, message.words)
 
 
 def _lost(error: OSError) -> str:
     if error.errno == errno.ENOBUFS:
         return "netlink replies were lost for want of memory (ENOBUFS): what was asked may or may not be done"
-    return f"netlink reply could not be read: {explain(error.errno or 0)}"
+    return f"netlink reply could not be read: {Refusal(error.errno or 0)}"

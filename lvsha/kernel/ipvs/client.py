@@ -12,14 +12,14 @@ refusal, so that the outcome of a batch is the list of what failed; order is kep
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterable, Iterator, Sequence
+import errno
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Self
 
 from lvsha.errors import InputError, KernelError
 from lvsha.kernel import genl
-from lvsha.kernel.attributes import MalformedError, unpack
+from lvsha.kernel.attributes import HEADER, TYPE, MalformedError
 from lvsha.kernel.ipvs import abi
 from lvsha.kernel.ipvs.config import Info, unpack_info, unpack_timeouts
 from lvsha.kernel.ipvs.failure import Failure, failure, unfit
@@ -27,9 +27,12 @@ from lvsha.kernel.ipvs.requests import command, of_service, request
 from lvsha.kernel.ipvs.servers import unpack_server
 from lvsha.kernel.ipvs.services import unpack_service
 from lvsha.kernel.ipvs.sync import unpack_daemon
-from lvsha.kernel.netlink import BATCH, Netlink, RefusedError
+from lvsha.kernel.netlink import BATCH, Netlink, Refusal, RefusedError
 from lvsha.model import (
+    Family,
     Observed,
+    ServerKey,
+    ServerState,
     ServiceKey,
     ServiceState,
     SyncDaemon,
@@ -37,8 +40,8 @@ from lvsha.model import (
 )
 from lvsha.plan import SetTimeouts, Step
 
-_SLICE = 0.005
-"""Seconds of unpacking at a stretch, before other tasks have their turn."""
+_STRETCH = 256
+"""Objects unpacked, in two or three milliseconds, before other tasks have their turn."""
 _GROUP = 32
 """Services whose servers are fetched in one visit to the kernel."""
 
@@ -56,7 +59,11 @@ class Ipvs:
 
         Raises KernelError, saying what to do, where there is none.
         """
-        netlink = Netlink.open(genl.PROTOCOL, timeout=patience)
+        return await cls.over(Netlink.open(genl.PROTOCOL, timeout=patience))
+
+    @classmethod
+    async def over(cls, netlink: Netlink) -> Self:
+        """Find IPVS by a conversation with generic netlink, which is closed if there is none."""
         try:
             return cls(netlink, await genl.family(netlink, abi.FAMILY))
         except genl.UnknownFamilyError as error:
@@ -75,11 +82,11 @@ class Ipvs:
 
     async def info(self) -> Info:
         """Version and table size."""
-        return unpack_info(await self._ask(abi.GET_INFO))
+        return unpack_info(await self._ask(abi.GET_INFO, "the version"))
 
     async def timeouts(self) -> Timeouts:
         """The connection timeouts in force."""
-        return unpack_timeouts(await self._ask(abi.GET_CONFIG))
+        return unpack_timeouts(await self._ask(abi.GET_CONFIG, "the timeouts"))
 
     async def set_timeouts(self, timeouts: Timeouts) -> None:
         """Set connection timeouts; 0 leaves one as it is. Raises StepError."""
@@ -95,29 +102,18 @@ class Ipvs:
         """Set the counters of a service and its servers to zero, or all there are."""
         body = command(abi.ZERO) if key is None else of_service(abi.ZERO, key)
         for refusal in (await self._netlink.transact(self._family, [body])).values():
-            raise RefusedError(
-                f"zero counters of {key or 'everything'}: {refusal}", refusal.errno, refusal.words
-            )
+            raise RefusedError(f"zero the counters of {key or 'everything'}", refusal)
 
-    async def observe(self) -> Observed:
+    async def observe(self, keys: Collection[ServiceKey] | None = None) -> Observed:
         """Everything that the kernel holds, statistics included.
 
-        Not a snapshot: what somebody else changes meanwhile may be seen or not. Raises KernelError.
+        With `keys` only those of these services that exist, and neither timeouts nor sync daemons:
+        what an event touches costs no look at the whole table. Not a snapshot: what somebody else
+        changes meanwhile may be seen or not. Raises KernelError.
         """
-        services = await self._services()
-        pace = _Pace()
-        keys = list(services)
-        for start in range(0, len(keys), _GROUP):
-            group = keys[start : start + _GROUP]
-            dumps = await self._dump([of_service(abi.GET_DEST, key) for key in group])
-            for key, answers in zip(group, dumps, strict=True):
-                servers = {}
-                for nest in _nests(answers, abi.DEST):
-                    name, state = unpack_server(nest, key.family)
-                    servers[name] = state
-                    await pace.breathe()
-                if servers:
-                    services[key] = replace(services[key], servers=servers)
+        if keys is not None:
+            return Observed(await self._tables(await self._services(list(keys))))
+        services = await self._tables(await self._all_services())
         return Observed(services, await self.timeouts(), await self.daemons())
 
     async def apply(self, steps: Sequence[Step]) -> list[Failure]:
@@ -141,40 +137,71 @@ class Ipvs:
         refusals = await self._netlink.transact(self._family, bodies)
         return failures + [failure(sent[index], refusal) for index, refusal in sorted(refusals.items())]
 
-    async def _services(self) -> dict[ServiceKey, ServiceState]:
+    async def _all_services(self) -> dict[ServiceKey, ServiceState]:
         (answers,) = await self._dump([command(abi.GET_SERVICE)])
+        return await _services(answers)
+
+    async def _services(self, keys: Sequence[ServiceKey]) -> dict[ServiceKey, ServiceState]:
         services: dict[ServiceKey, ServiceState] = {}
-        pace = _Pace()
-        for nest in _nests(answers, abi.SERVICE):
-            found = unpack_service(nest)
-            if found is not None:
-                services[found[0]] = found[1]
-            await pace.breathe()
+        for group in _groups(keys):
+            answers = await self._netlink.ask(
+                self._family, [of_service(abi.GET_SERVICE, key) for key in group]
+            )
+            for key, answer in zip(group, answers, strict=True):
+                if isinstance(answer, Refusal) and answer.errno != errno.ESRCH:
+                    raise RefusedError(f"look at {key}", answer)
+            services.update(await _services([answer for answer in answers if isinstance(answer, bytes)]))
         return services
 
-    async def _ask(self, number: int) -> bytes:
-        return genl.split(await self._netlink.ask(self._family, command(number)))[1]
+    async def _tables(self, services: dict[ServiceKey, ServiceState]) -> dict[ServiceKey, ServiceState]:
+        """The services, each with its servers."""
+        whole = {}
+        for group in _groups(list(services)):
+            dumps = await self._dump([of_service(abi.GET_DEST, key) for key in group])
+            for key, answers in zip(group, dumps, strict=True):
+                whole[key] = replace(services[key], servers=await _servers(answers, key.family))
+        return whole
+
+    async def _ask(self, number: int, what: str) -> bytes:
+        (answer,) = await self._netlink.ask(self._family, [command(number)])
+        if isinstance(answer, bytes):
+            return answer[genl.HEADER :]
+        raise RefusedError(f"look at {what} of IPVS", answer)
 
     async def _dump(self, bodies: Sequence[bytes]) -> list[list[bytes]]:
         return await self._netlink.dump(self._family, bodies)
 
 
-class _Pace:
-    """Lets other tasks run whenever a slice of time is used up."""
-
-    def __init__(self) -> None:
-        self._until = time.monotonic() + _SLICE
-
-    async def breathe(self) -> None:
-        if time.monotonic() >= self._until:
+async def _services(answers: Iterable[bytes]) -> dict[ServiceKey, ServiceState]:
+    services = {}
+    for count, nest in enumerate(_nests(answers, abi.SERVICE), 1):
+        found = unpack_service(nest)
+        if found is not None:
+            services[found[0]] = found[1]
+        if count % _STRETCH == 0:
             await asyncio.sleep(0)
-            self._until = time.monotonic() + _SLICE
+    return services
+
+
+async def _servers(answers: Iterable[bytes], family: Family) -> dict[ServerKey, ServerState]:
+    servers = {}
+    for count, nest in enumerate(_nests(answers, abi.DEST), 1):
+        key, state = unpack_server(nest, family)
+        servers[key] = state
+        if count % _STRETCH == 0:
+            await asyncio.sleep(0)
+    return servers
+
+
+def _groups(keys: Sequence[ServiceKey]) -> Iterator[Sequence[ServiceKey]]:
+    return (keys[start : start + _GROUP] for start in range(0, len(keys), _GROUP))
 
 
 def _nests(answers: Iterable[bytes], kind: int) -> Iterator[bytes]:
     """The one nest that each answer of a dump holds."""
+    start = genl.HEADER + HEADER.size
     for body in answers:
-        nest = unpack(body, genl.HEADER).get(kind)
-        if nest is None:
-            raise MalformedError(f"an IPVS answer of {len(body)} bytes holds no attribute {kind}")
-        yield nest
+        length, found = HEADER.unpack_from(body, genl.HEADER) if len(body) >= start else (0, 0)
+        if found & TYPE != kind or not HEADER.size <= length <= len(body) - genl.HEADER:
+            raise MalformedError(f"an IPVS answer of {len(body)} bytes where attribute {kind} was expected")
+        yield body[start : genl.HEADER + length]

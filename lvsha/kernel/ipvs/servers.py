@@ -6,24 +6,21 @@ Where the kernel is odd (net/netfilter/ipvs/ip_vs_ctl.c):
 *   The address family may differ from the service's (IPv4 servers behind an IPv6 service, by
     tunnel), so it has an attribute of its own. Kernels before 3.18 do not send it.
 
-A table of ten thousand servers is read again and again, so that a server's reply goes through
-one `Layout` wherever the kernel sends the row that it is known to send.
-
 Somebody else may have given a server a setting that the model has no words for. It is read as
 one that is never wanted, so that a plan puts it right.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from socket import htons, ntohs
-from typing import Any
 
-from lvsha.kernel.attributes import Attributes, Layout, number, unpack
+from lvsha.kernel.attributes import Layout
 from lvsha.kernel.ipvs import abi
-from lvsha.kernel.ipvs.counters import NARROW, WIDE, ZERO, counters
+from lvsha.kernel.ipvs.counters import counters, fields
 from lvsha.kernel.ipvs.services import unpack_address
+from lvsha.kernel.rows import Rows, number, raw
 from lvsha.model import (
-    Counters,
     Family,
     Method,
     Server,
@@ -40,7 +37,6 @@ FOREIGN_TUNNEL = TunnelFlag(0x10000)
 _METHODS = {int(method): method for method in Method}
 _TUNNELS = {int(kind): kind for kind in TunnelKind}
 _PLAIN = Tunnel()
-_STATS = abi.STATS_COUNT
 
 _KEY = Layout((abi.DEST_ADDR, "16s"), (abi.DEST_PORT, "H"), (abi.DEST_ADDR_FAMILY, "H"))
 _SERVER = Layout(
@@ -55,23 +51,21 @@ _SERVER = Layout(
     (abi.DEST_TUN_PORT, "H"),
     (abi.DEST_TUN_FLAGS, "H"),
 )
-# The row of ip_vs_genl_fill_dest since 5.3; some architectures pad the statistics with an attribute more.
-_STATE = Layout(
-    (abi.DEST_ADDR, "16s"),
-    (abi.DEST_PORT, "H"),
-    (abi.DEST_FWD_METHOD, "I"),
-    (abi.DEST_WEIGHT, "I"),
-    (abi.DEST_TUN_TYPE, "B"),
-    (abi.DEST_TUN_PORT, "H"),
-    (abi.DEST_TUN_FLAGS, "H"),
-    (abi.DEST_U_THRESH, "I"),
-    (abi.DEST_L_THRESH, "I"),
-    (abi.DEST_ACTIVE_CONNS, "I"),
-    (abi.DEST_INACT_CONNS, "I"),
-    (abi.DEST_PERSIST_CONNS, "I"),
-    (abi.DEST_ADDR_FAMILY, "H"),
-    (abi.DEST_STATS, NARROW),
-    (abi.DEST_STATS64, WIDE),
+_STATE = Rows(
+    raw((abi.DEST_ADDR,)),
+    number((abi.DEST_PORT,)),
+    number((abi.DEST_ADDR_FAMILY,), default=0),
+    number((abi.DEST_FWD_METHOD,)),
+    number((abi.DEST_WEIGHT,)),
+    number((abi.DEST_U_THRESH,), default=0),
+    number((abi.DEST_L_THRESH,), default=0),
+    number((abi.DEST_TUN_TYPE,), default=0),
+    number((abi.DEST_TUN_PORT,), default=0),
+    number((abi.DEST_TUN_FLAGS,), default=0),
+    number((abi.DEST_ACTIVE_CONNS,), default=0),
+    number((abi.DEST_INACT_CONNS,), default=0),
+    number((abi.DEST_PERSIST_CONNS,), default=0),
+    *fields(abi.DEST_STATS, abi.DEST_STATS64),
 )
 
 
@@ -102,53 +96,21 @@ def unpack_server(nest: bytes, family: Family) -> tuple[ServerKey, ServerState]:
 
     Raises MalformedError.
     """
-    row = _STATE.unpack(nest) if len(nest) == _STATE.size else None
-    return _from_row(row) if row is not None else _from_attributes(unpack(nest), family)
-
-
-def _from_row(row: tuple[Any, ...]) -> tuple[ServerKey, ServerState]:
-    address, port, method, weight, kind, tunnel_port, flags, upper, lower, active, inactive, persistent = row[
-        :12
-    ]
-    wide = row[-_STATS:]
-    return (
-        ServerKey(unpack_address(row[12], address), ntohs(port)),
-        ServerState(
-            Server(_method(method), weight, upper, lower, _tunnel(kind, ntohs(tunnel_port), flags)),
-            active,
-            inactive,
-            persistent,
-            Counters(*wide) if any(wide) else ZERO,
-        ),
-    )
-
-
-def _from_attributes(found: Attributes, family: Family) -> tuple[ServerKey, ServerState]:
-    address_family = number(found, abi.DEST_ADDR_FAMILY, family)
-    address = unpack_address(address_family, found.get(abi.DEST_ADDR, b""))
-    server = Server(
-        _method(number(found, abi.DEST_FWD_METHOD)),
-        number(found, abi.DEST_WEIGHT),
-        number(found, abi.DEST_U_THRESH, 0),
-        number(found, abi.DEST_L_THRESH, 0),
-        _tunnel(
-            number(found, abi.DEST_TUN_TYPE, 0),
-            number(found, abi.DEST_TUN_PORT, 0, order="big"),
-            number(found, abi.DEST_TUN_FLAGS, 0),
-        ),
-    )
-    state = ServerState(
-        server,
-        number(found, abi.DEST_ACTIVE_CONNS, 0),
-        number(found, abi.DEST_INACT_CONNS, 0),
-        number(found, abi.DEST_PERSIST_CONNS, 0),
-        counters(found, abi.DEST_STATS, abi.DEST_STATS64),
-    )
-    return ServerKey(address, number(found, abi.DEST_PORT, order="big")), state
+    row = _STATE.unpack(nest)
+    address, port, own, *settings = row[:10]
+    active, inactive, persistent = row[10:13]
+    key = ServerKey(unpack_address(own or family, address), ntohs(port))
+    return key, ServerState(_settings(*settings), active, inactive, persistent, counters(row[13:]))
 
 
 def _family(key: ServerKey) -> Family:
     return Family.IPV4 if key.address.version == 4 else Family.IPV6
+
+
+@lru_cache(maxsize=1024)
+def _settings(method: int, weight: int, upper: int, lower: int, kind: int, port: int, flags: int) -> Server:
+    """Settings as the kernel has them; most servers of a table have the same, and share one object."""
+    return Server(_method(method), weight, upper, lower, _tunnel(kind, ntohs(port), flags))
 
 
 def _method(value: int) -> Method:

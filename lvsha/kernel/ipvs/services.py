@@ -15,14 +15,16 @@ protocol. It reads as None: it can be neither wanted nor owned.
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
-from socket import htons
+from socket import htons, ntohs
 from sys import byteorder
 
 from lvsha.errors import InputError
-from lvsha.kernel.attributes import Attributes, Layout, MalformedError, number, pack_text, text, unpack
+from lvsha.kernel.attributes import Layout, MalformedError, pack_text
 from lvsha.kernel.ipvs import abi
-from lvsha.kernel.ipvs.counters import counters
+from lvsha.kernel.ipvs.counters import counters, fields
+from lvsha.kernel.rows import Rows, number, raw
 from lvsha.model import (
     Address,
     AddressKey,
@@ -41,8 +43,23 @@ FOREIGN_PREFIX = -1
 _ADDRESS_KEY = Layout((abi.SVC_AF, "H"), (abi.SVC_PROTOCOL, "H"), (abi.SVC_ADDR, "16s"), (abi.SVC_PORT, "H"))
 _FWMARK_KEY = Layout((abi.SVC_AF, "H"), (abi.SVC_FWMARK, "I"))
 _SETTINGS = Layout((abi.SVC_FLAGS, "8s"), (abi.SVC_TIMEOUT, "I"), (abi.SVC_NETMASK, "4s"))
+_STATE = Rows(
+    number((abi.SVC_AF,)),
+    number((abi.SVC_FWMARK,), default=0),
+    number((abi.SVC_PROTOCOL,), default=0),
+    raw((abi.SVC_ADDR,), default=b""),
+    number((abi.SVC_PORT,), default=0),
+    raw((abi.SVC_SCHED_NAME,)),
+    raw((abi.SVC_FLAGS,)),
+    number((abi.SVC_TIMEOUT,)),
+    raw((abi.SVC_NETMASK,), default=b""),
+    raw((abi.SVC_PE_NAME,), default=b""),
+    *fields(abi.SVC_STATS, abi.SVC_STATS64),
+)
 _FLAGS = struct.Struct("=II")
 _ALL_FLAGS = 0xFFFFFFFF
+_FAMILIES = {int(family): family for family in Family}
+_PROTOCOLS = {int(protocol): protocol for protocol in Protocol}
 
 
 def pack_key(key: ServiceKey) -> bytes:
@@ -76,22 +93,27 @@ def unpack_service(nest: bytes) -> tuple[ServiceKey, ServiceState] | None:
 
     Raises MalformedError.
     """
-    found = unpack(nest)
-    key = _unpack_key(found)
+    row = _STATE.unpack(nest)
+    key = _unpack_key(*row[:5])
     if key is None:
         return None
+    scheduler, flags, timeout, mask, engine = row[5:10]
     service = Service(
-        scheduler=text(found, abi.SVC_SCHED_NAME),
-        flags=_unpack_flags(found),
-        timeout=number(found, abi.SVC_TIMEOUT, 0),
-        prefix=_unpack_prefix(key.family, found.get(abi.SVC_NETMASK)),
-        engine=text(found, abi.SVC_PE_NAME, "") or None,
+        scheduler=_text(scheduler),
+        flags=_unpack_flags(flags),
+        timeout=timeout,
+        prefix=_unpack_prefix(key.family, mask),
+        engine=_text(engine) or None,
     )
-    return key, ServiceState(service, counters=counters(found, abi.SVC_STATS, abi.SVC_STATS64))
+    return key, ServiceState(service, counters=counters(row[10:]))
 
 
+@lru_cache(maxsize=4096)
 def unpack_address(family: int, value: bytes) -> Address:
-    """An address out of the sixteen bytes that the kernel has for either family; raises MalformedError."""
+    """An address out of the sixteen bytes that the kernel has for either family; raises MalformedError.
+
+    The same servers stand behind many services, and share one object.
+    """
     width = 4 if family == Family.IPV4 else 16
     if len(value) < width:
         raise MalformedError(f"an address of {len(value)} bytes: {width} are needed")
@@ -114,36 +136,38 @@ def _pack_prefix(family: Family, prefix: int | None) -> bytes:
     return (0xFFFFFFFF << (32 - bits) & 0xFFFFFFFF).to_bytes(4, "big")
 
 
-def _unpack_prefix(family: Family, mask: bytes | None) -> int | None:
-    if mask is None or len(mask) != 4:
+def _unpack_prefix(family: Family, mask: bytes) -> int | None:
+    if not mask:
         return None
-    bits = (
-        int.from_bytes(mask, byteorder) if family is Family.IPV6 else _mask_bits(int.from_bytes(mask, "big"))
-    )
+    if len(mask) != 4:
+        raise MalformedError(f"a persistence mask of {len(mask)} bytes instead of 4")
+    bits = int.from_bytes(mask, byteorder) if family is Family.IPV6 else _ones(int.from_bytes(mask, "big"))
     return None if bits == family.bits else bits
 
 
-def _mask_bits(mask: int) -> int:
+def _ones(mask: int) -> int:
+    """The length of the prefix that an IPv4 mask is."""
     bits = mask.bit_count()
     return bits if mask == 0xFFFFFFFF << (32 - bits) & 0xFFFFFFFF else FOREIGN_PREFIX
 
 
-def _unpack_key(found: Attributes) -> ServiceKey | None:
-    family = number(found, abi.SVC_AF)
-    if family not in (Family.IPV4, Family.IPV6):
+def _unpack_key(family: int, mark: int, protocol: int, address: bytes, port: int) -> ServiceKey | None:
+    if family not in _FAMILIES:
         return None
-    if abi.SVC_FWMARK in found:
-        return FwmarkKey(Family(family), number(found, abi.SVC_FWMARK))
-    protocol = number(found, abi.SVC_PROTOCOL)
-    if protocol not in (Protocol.TCP, Protocol.UDP, Protocol.SCTP):
+    if mark:
+        return FwmarkKey(_FAMILIES[family], mark)
+    if protocol not in _PROTOCOLS:
         return None
-    address = unpack_address(family, found.get(abi.SVC_ADDR, b""))
-    return AddressKey(Protocol(protocol), address, number(found, abi.SVC_PORT, order="big"))
+    return AddressKey(_PROTOCOLS[protocol], unpack_address(family, address), ntohs(port))
 
 
-def _unpack_flags(found: Attributes) -> ServiceFlag:
-    value = found.get(abi.SVC_FLAGS, b"")
-    if len(value) < _FLAGS.size:
-        raise MalformedError(f"the flags of a service in {len(value)} bytes: {_FLAGS.size} are needed")
-    flags, _mask = _FLAGS.unpack_from(value)
+def _unpack_flags(value: bytes) -> ServiceFlag:
+    if len(value) != _FLAGS.size:
+        raise MalformedError(f"the flags of a service in {len(value)} bytes instead of {_FLAGS.size}")
+    flags, _mask = _FLAGS.unpack(value)
     return ServiceFlag(flags & ~abi.FLAG_HASHED)
+
+
+def _text(value: bytes) -> str:
+    """A C string; what is not UTF-8 in it is shown escaped."""
+    return value.split(b"\0", 1)[0].decode(errors="backslashreplace")
