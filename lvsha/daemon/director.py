@@ -80,7 +80,7 @@ class Director:
             for server, state in there.servers.items()
         }
         if self._adopted:
-            emit("ipvs.adopted", services=len(observed.services), servers=len(self._adopted))
+            emit("kernel.adopted", services=len(observed.services), servers=len(self._adopted))
 
     def own(self, keys: Iterable[ServiceKey]) -> None:
         """Record that services are lvsha's, before they are added."""

@@ -18,6 +18,7 @@ from typing import Protocol
 
 from lvsha.config import Config
 from lvsha.desired import Knowledge, desired, desired_services
+from lvsha.errors import KernelError
 from lvsha.kernel.ipvs import Failure
 from lvsha.log import emit
 from lvsha.model import Desired, DesiredService, Observed, ServiceKey
@@ -93,6 +94,7 @@ class Reconciler:
         self._settled: dict[ServiceKey, DesiredService] = {}
         self._failed = 0
         self._last = Look((), (), whole=False)
+        self._error: KernelError | None = None
         self._looking = False
         self._done = 0
         self._ended = asyncio.Condition()
@@ -108,33 +110,48 @@ class Reconciler:
         self._wake.set()
 
     async def looked(self, keys: Iterable[ServiceKey] | None = None) -> Look:
-        """Look now; the first look that began after this call, once it has ended."""
+        """Look now; the first look that began after this call, once it has ended.
+
+        Raises KernelError when that look could not be done.
+        """
         target = self._done + (2 if self._looking else 1)
         self.look(keys)
         async with self._ended:
             await self._ended.wait_for(lambda: self._done >= target)
+        if self._error is not None:
+            raise self._error
         return self._last
 
     async def run(self) -> None:
         """Look for ever: at once, at every call of `look`, and every `period` seconds."""
         while True:
-            await self.once()
+            try:
+                await self.once()
+            except KernelError as error:
+                emit("reconcile.failed", error=str(error))
             await self._pause()
 
     async def once(self) -> Look:
-        """One look at whatever is due."""
+        """One look at whatever is due. Raises KernelError when the kernel cannot be asked."""
         whole, keys = self._whole, frozenset(self._dirty)
         self._whole = False
         self._dirty.clear()
         self._wake.clear()
-        self._looking = True
-        async with self._table:
-            self._last = await (self._look_at_all() if whole else self._look_at(keys))
-        self._looking = False
-        self._failed = self._failed + 1 if self._last.failures else 0
-        self._done += 1
-        async with self._ended:
-            self._ended.notify_all()
+        self._looking, self._error = True, None
+        try:
+            async with self._table:
+                self._last = await (self._look_at_all() if whole else self._look_at(keys))
+            self._failed = self._failed + 1 if self._last.failures else 0
+        except KernelError as error:
+            # What was to be looked at is not known any more: the next look is at everything.
+            self._error, self._whole = error, True
+            self._failed += 1
+            raise
+        finally:
+            self._looking = False
+            self._done += 1
+            async with self._ended:
+                self._ended.notify_all()
         return self._last
 
     async def preview(self) -> list[Step]:

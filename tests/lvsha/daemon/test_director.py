@@ -1,0 +1,242 @@
+"""Tests of lvsha.daemon.director: what changes the state, what is told, what is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import checks
+from lvsha.config import Config, IpvsConfig
+from lvsha.daemon.director import Director
+from lvsha.daemon.memory import Memory
+from lvsha.desired import Target, target_of
+from lvsha.errors import StateError
+from lvsha.health import State
+from lvsha.log import listening
+from lvsha.model import Observed, ServerState, ServiceKey, ServiceState
+from lvsha.overrides import Kind, Override, Selector
+from lvsha.standing import Word
+from tests.lab.services import config, server, service
+
+WEB = service(server(1), server(2))
+OTHER = service(server(1), name="other", port=81)
+Said = list[dict[str, Any]]
+
+
+class Clock:
+    """Seconds that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        """The time."""
+        return self.now
+
+
+class Looks:
+    """Which services were to be looked at; None: everything."""
+
+    def __init__(self) -> None:
+        self.asked: list[frozenset[ServiceKey] | None] = []
+
+    def __call__(self, keys: Iterable[ServiceKey] | None = None) -> None:
+        """As `Reconciler.look`."""
+        self.asked.append(None if keys is None else frozenset(keys))
+
+
+@pytest.fixture
+def said() -> Iterable[Said]:
+    """Every event of the test."""
+    events: Said = []
+    with listening(events.append):
+        yield events
+
+
+def director(
+    tmp_path: Path, cfg: Config | None = None, looks: Looks | None = None, clock: Clock | None = None
+) -> Director:
+    """A director of web and other, with its state in a directory of the test's."""
+    cfg = cfg or config(WEB, OTHER)
+    return Director(cfg, Memory(tmp_path), look=looks or Looks(), clock=clock or Clock())
+
+
+def target(number: int) -> Target:
+    """What is probed of a server."""
+    found = target_of(server(number))
+    assert found is not None
+    return found
+
+
+def report(d: Director, number: int, *results: bool) -> None:
+    """Results of probes of one server."""
+    for ok in results:
+        d.report(target(number), checks.Outcome(ok, "answered 500" if not ok else "answered 200"))
+
+
+def drain(name: str = "rs1", until: float | None = None) -> Override:
+    """An override that drains a server everywhere."""
+    return Override(Selector(server=name), Kind.DRAIN, None, "kernel update", "root", 1000.0, until)
+
+
+def test_a_verdict_is_told_for_every_service_and_looked_at(tmp_path: Path, said: Said) -> None:
+    """A server shared by two services goes up in both by one check."""
+    looks = Looks()
+    d = director(tmp_path, looks=looks)
+    report(d, 1, True)
+    up = [e for e in said if e["event"] == "server.up"]
+    assert [(e["service"], e["server"], e["detail"]) for e in up] == [
+        ("web", "rs1", "answered 200"),
+        ("other", "rs1", "answered 200"),
+    ]
+    assert looks.asked == [{WEB.key, OTHER.key}]
+
+
+def test_a_result_that_changes_nothing_is_not_told(tmp_path: Path, said: Said) -> None:
+    """A thousand successes are one event and one look."""
+    looks = Looks()
+    d = director(tmp_path, looks=looks)
+    report(d, 2, *[True] * 10)
+    assert len([e for e in said if e["event"] == "server.up"]) == 1
+    assert len(looks.asked) == 1
+
+
+def test_a_server_that_fails_tells_how_long_it_was_up(tmp_path: Path, said: Said) -> None:
+    """`server.down` carries the last answer and the seconds in service."""
+    clock = Clock()
+    d = director(tmp_path, clock=clock)
+    report(d, 2, True)
+    clock.now += 60
+    report(d, 2, False, False, False)
+    down = next(e for e in said if e["event"] == "server.down")
+    assert (down["detail"], down["seconds"], down["alert"]) == ("answered 500", 60.0, True)
+
+
+def test_a_services_word_is_told_when_it_changes(tmp_path: Path, said: Said) -> None:
+    """ok, degraded, down and back, each once."""
+    d = director(tmp_path, config(WEB))
+    report(d, 1, True)
+    report(d, 2, True)
+    report(d, 1, *[False] * 3)
+    report(d, 2, *[False] * 3)
+    report(d, 1, True, True)
+    report(d, 2, True, True)
+    words = [e["event"] for e in said if e["event"].startswith("service.")]
+    assert words == ["service.ok", "service.degraded", "service.down", "service.degraded", "service.ok"]
+
+
+def test_an_override_survives_a_restart(tmp_path: Path, said: Said) -> None:
+    """What was said by hand is on disk before it takes effect, and in force in the next process."""
+    director(tmp_path).override(drain())
+    again = director(tmp_path)
+    assert [o.reason for o in again.overrides.entries] == ["kernel update"]
+    report(again, 1, True)
+    assert [p.weight for p in again.places("web")] == [0, None]
+    assert [(e["service"], e["server"]) for e in said if e["event"] == "override.set"] == [
+        ("web", "rs1"),
+        ("other", "rs1"),
+    ]
+
+
+def test_an_override_that_cannot_be_kept_does_not_take_effect(tmp_path: Path) -> None:
+    """Better refused than forgotten at the next restart."""
+    d = director(tmp_path / "missing")
+    with pytest.raises(StateError):
+        d.override(drain())
+    assert d.overrides.entries == ()
+
+
+def test_an_override_ends_at_its_time(tmp_path: Path, said: Said) -> None:
+    """`--for 2h` needs no second command."""
+    clock = Clock()
+    d = director(tmp_path, clock=clock)
+    d.override(drain(until=1100.0))
+    assert d.expire() == 1100.0
+    clock.now = 1100.0
+    assert d.expire() is None
+    assert d.overrides.entries == ()
+    assert "override.expired" in [e["event"] for e in said]
+
+
+async def test_waiting_for_a_change_of_the_overrides(tmp_path: Path) -> None:
+    """Those who wait are woken by the next change."""
+    import asyncio
+
+    d = director(tmp_path)
+    waiter = asyncio.create_task(d.overrides_changed())
+    await asyncio.sleep(0)
+    d.override(drain())
+    async with asyncio.timeout(1):
+        await waiter
+
+
+async def test_all_are_judged_once_each_target_has_a_verdict(tmp_path: Path) -> None:
+    """The start gate waits for the first verdicts, good or bad."""
+    import asyncio
+
+    d = director(tmp_path)
+    waiter = asyncio.create_task(d.all_judged())
+    report(d, 1, True)
+    await asyncio.sleep(0)
+    assert not waiter.done()
+    report(d, 2, False, False, False)
+    async with asyncio.timeout(1):
+        await waiter
+
+
+def test_what_is_found_at_the_start_is_adopted_once(tmp_path: Path) -> None:
+    """The first look adopts; later looks do not make a failed server look adopted again."""
+    d = director(tmp_path)
+    there = Observed({WEB.key: ServiceState(WEB.service, {server(1).key: ServerState(server(1).server)})})
+    d.found(there)
+    assert [p.weight for p in d.places("web")] == [10, None]
+    d.found(Observed())
+    assert [p.weight for p in d.places("web")] == [10, None]
+
+
+def test_a_reload_keeps_verdicts_and_adopts_what_changed(tmp_path: Path) -> None:
+    """A changed check has no verdict yet: its server stays as it is in the table."""
+    d = director(tmp_path)
+    report(d, 1, True)
+    report(d, 2, True)
+    assert server(2).check is not None
+    slower = replace(server(2), check=replace(server(2).check, interval=9.0))  # type: ignore[type-var]
+    d.reconfigure(config(service(server(1), slower)))
+    states = {s.key: ServerState(s.server) for s in (server(1), server(2))}
+    d.found(Observed({WEB.key: ServiceState(WEB.service, states)}))
+    places = d.places("web")
+    assert [p.weight for p in places] == [10, 10]
+    assert [p.health.state for p in places] == [State.UP, State.UNKNOWN]
+    assert d.generation == 2
+
+
+def test_a_removed_service_is_still_owned(tmp_path: Path) -> None:
+    """What lvsha added it may remove after a restart with another configuration."""
+    d = director(tmp_path)
+    d.own([WEB.key])
+    _, known = director(tmp_path, config(OTHER)).wanted()
+    assert known.owned == {WEB.key}
+
+
+def test_everything_is_owned_where_the_configuration_says_so(tmp_path: Path) -> None:
+    """`unknown_services = "remove"` gives leave to remove what somebody else added."""
+    d = director(tmp_path, replace(config(WEB), ipvs=IpvsConfig(unknown_services="remove")))
+    _, known = d.wanted()
+    assert known.owned is None
+
+
+def test_what_the_reconciler_works_with_does_not_change_under_it(tmp_path: Path) -> None:
+    """`wanted` is a snapshot: a verdict that comes in meanwhile is for the next look."""
+    d = director(tmp_path)
+    _, known = d.wanted()
+    report(d, 1, True)
+    assert known.health == {}
+
+
+def test_a_service_starts_as_checking(tmp_path: Path) -> None:
+    """Before the first verdict nothing bad is said of a service."""
+    assert director(tmp_path).standing("web").word is Word.CHECKING

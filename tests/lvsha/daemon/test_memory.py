@@ -1,0 +1,95 @@
+"""Tests of lvsha.daemon.memory: what must be known after a restart."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lvsha.daemon.memory import Memory, keys_from_document
+from lvsha.errors import InputError, StateError
+from lvsha.log import listening
+from lvsha.model import AddressKey, Family, FwmarkKey, Protocol, ServiceKey
+from lvsha.overrides import Kind, Override, Overrides, Selector
+
+keys: st.SearchStrategy[ServiceKey] = st.one_of(
+    st.builds(AddressKey, st.sampled_from(Protocol), st.ip_addresses(), st.integers(0, 65535)),
+    st.builds(FwmarkKey, st.sampled_from(Family), st.integers(1, 2**32 - 1)),
+)
+
+
+@given(owned=st.frozensets(keys, max_size=5))
+def test_ownership_survives(tmp_path_factory: pytest.TempPathFactory, owned: frozenset[ServiceKey]) -> None:
+    """Services of every kind are read back as they were kept."""
+    directory = tmp_path_factory.mktemp("state")
+    Memory(directory).keep_owned(owned)
+    assert Memory(directory).owned() == owned
+
+
+def test_a_new_machine_knows_nothing(tmp_path: Path) -> None:
+    """No file is no error."""
+    memory = Memory(tmp_path)
+    assert (memory.overrides(), memory.owned()) == (Overrides(), frozenset())
+
+
+@pytest.mark.parametrize("name", ["overrides", "owned"])
+@pytest.mark.parametrize("content", [b"", b"{", b"\0" * 512, b'{"overrides": []}', b"[1, 2]"])
+def test_a_torn_or_foreign_file_is_said_and_kept_aside(tmp_path: Path, name: str, content: bytes) -> None:
+    """The daemon goes on without it, loudly, and the file can be looked at."""
+    (tmp_path / f"{name}.json").write_bytes(content)
+    said: list[dict[str, Any]] = []
+    with listening(said.append):
+        memory = Memory(tmp_path)
+        assert (memory.overrides(), memory.owned()) == (Overrides(), frozenset())
+    assert [(e["event"], e["alert"]) for e in said] == [("state.discarded", True)]
+    assert [p.read_bytes() for p in tmp_path.glob("*.bad-*")] == [content]
+
+
+def test_a_whole_document_with_nonsense_in_it_is_said(tmp_path: Path) -> None:
+    """An entry that is no override is an error that names it, not an exception of some library."""
+    from lvsha.store import write_document
+
+    write_document(tmp_path / "overrides.json", "overrides", 1, {"overrides": [{"kind": "explode"}]})
+    said: list[dict[str, Any]] = []
+    with listening(said.append):
+        assert Memory(tmp_path).overrides() == Overrides()
+    assert "overrides[0]" in said[0]["error"]
+
+
+def test_a_directory_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    """The caller is told, so that nothing takes effect that would be forgotten."""
+    said: list[dict[str, Any]] = []
+    with listening(said.append), pytest.raises(StateError):
+        Memory(tmp_path / "missing").keep_overrides(
+            Overrides((Override(Selector(server="rs1"), Kind.DRAIN),))
+        )
+    assert said[0]["event"] == "state.unwritable"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {},
+        {"services": {}},
+        {"services": [7]},
+        {"services": [{"protocol": "tcp", "address": "192.0.2.999", "port": 80}]},
+        {"services": [{"protocol": "icmp", "address": "192.0.2.1", "port": 80}]},
+        {"services": [{"family": "ipx", "mark": 1}]},
+    ],
+)
+def test_nonsense_in_a_document_is_an_input_error(document: dict[str, Any]) -> None:
+    """Every wrong entry is refused with its place."""
+    with pytest.raises(InputError, match="services"):
+        keys_from_document(document)
+
+
+def test_keys_are_written_in_plain_words(tmp_path: Path) -> None:
+    """An operator can read the file."""
+    Memory(tmp_path).keep_owned([AddressKey(Protocol.TCP, ip_address("192.0.2.1"), 80)])
+    text = (tmp_path / "owned.json").read_text()
+    assert '"192.0.2.1"' in text
+    assert '"tcp"' in text

@@ -1,0 +1,238 @@
+"""Tests of lvsha.daemon.reconciler against a table in memory that behaves like the kernel's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+
+from lvsha.config import Config, IpvsConfig
+from lvsha.daemon.reconciler import Reconciler
+from lvsha.desired import Knowledge, target_of
+from lvsha.errors import KernelError
+from lvsha.health import Health, State
+from lvsha.log import listening
+from lvsha.model import Observed, ServerKey, ServiceKey
+from lvsha.plan import AddServer, AddService, DeleteServer
+from tests.lab.fake_ipvs import FakeIpvs
+from tests.lab.services import config, server, service
+
+Said = list[dict[str, Any]]
+UP, DOWN = Health(State.UP), Health(State.DOWN)
+WEB = service(server(1), server(2))
+
+
+@dataclass
+class Truth:
+    """What is wanted, as the director would say it."""
+
+    config: Config = field(default_factory=lambda: config(WEB))
+    verdicts: dict[int, Health] = field(default_factory=lambda: {1: UP, 2: UP})
+    owned: set[ServiceKey] = field(default_factory=set)
+    adopted: dict[tuple[ServiceKey, ServerKey], int] = field(default_factory=dict)
+    owned_after: int = -1
+    looked: asyncio.Event = field(default_factory=asyncio.Event)
+    table: FakeIpvs | None = None
+
+    def wanted(self) -> tuple[Config, Knowledge]:
+        """The configuration, and verdicts by the servers' numbers."""
+        health = {t: h for n, h in self.verdicts.items() if (t := target_of(server(n))) is not None}
+        return self.config, Knowledge(health, adopted=self.adopted, owned=frozenset(self.owned))
+
+    def found(self, observed: Observed) -> None:
+        """Tell the test of a whole look."""
+        assert isinstance(observed, Observed)
+        self.looked.set()
+
+    def own(self, keys: Iterable[ServiceKey]) -> None:
+        """Remember ownership, and how many steps were done by then."""
+        assert self.table is not None
+        self.owned |= {*keys}
+        self.owned_after = len(self.table.applied)
+
+
+@pytest.fixture
+def table() -> FakeIpvs:
+    """An empty table."""
+    return FakeIpvs()
+
+
+@pytest.fixture
+def truth(table: FakeIpvs) -> Truth:
+    """Two servers in one service, both healthy."""
+    return Truth(table=table)
+
+
+@pytest.fixture
+def said() -> Iterable[list[dict[str, Any]]]:
+    """Every event of the test."""
+    events: list[dict[str, Any]] = []
+    with listening(events.append):
+        yield events
+
+
+@asynccontextmanager
+async def running(reconciler: Reconciler) -> AsyncIterator[None]:
+    """The reconciler's loop in the background."""
+    task = asyncio.create_task(reconciler.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def names(events: list[dict[str, Any]]) -> list[str]:
+    """The names of events, each once, in order."""
+    return list(dict.fromkeys(e["event"] for e in events))
+
+
+async def test_the_first_look_programs_everything(table: FakeIpvs, truth: Truth, said: Said) -> None:
+    """An empty kernel holds the whole configuration after one look, and that is no drift."""
+    look = await Reconciler(table, truth, 30).once()
+    assert [type(s) for s in look.steps] == [AddService, AddServer, AddServer]
+    assert (truth.owned, truth.owned_after) == ({WEB.key}, 0)
+    assert names(said) == ["step.applied"]
+
+
+async def test_a_look_at_what_is_right_does_nothing(table: FakeIpvs, truth: Truth) -> None:
+    """The table is read and left alone."""
+    reconciler = Reconciler(table, truth, 30)
+    await reconciler.once()
+    reconciler.look()
+    assert (await reconciler.once()).steps == ()
+
+
+async def test_what_somebody_else_changed_is_repaired_and_reported(
+    table: FakeIpvs, truth: Truth, said: Said
+) -> None:
+    """`ipvsadm -C` by hand: everything is back at the next look, as drift."""
+    reconciler = Reconciler(table, truth, 30)
+    await reconciler.once()
+    table.services.clear()
+    table.servers.clear()
+    said.clear()
+    reconciler.look()
+    look = await reconciler.once()
+    assert len(look.drift) == 3
+    assert table.servers[WEB.key].keys() == {server(1).key, server(2).key}
+    assert [(e["event"], e["count"], e["alert"]) for e in said] == [("drift.repaired", 3, True)]
+
+
+async def test_a_changed_wish_is_no_drift(table: FakeIpvs, truth: Truth, said: Said) -> None:
+    """A server that failed leaves as an ordinary step."""
+    reconciler = Reconciler(table, truth, 30)
+    await reconciler.once()
+    said.clear()
+    truth.verdicts[2] = DOWN
+    reconciler.look({WEB.key})
+    look = await reconciler.once()
+    assert look.steps == (DeleteServer(WEB.key, server(2).key),)
+    assert not look.whole
+    assert names(said) == ["step.applied"]
+
+
+async def test_a_service_gone_from_the_configuration_is_removed(table: FakeIpvs, truth: Truth) -> None:
+    """What lvsha added it removes; what somebody else added it leaves."""
+    reconciler = Reconciler(table, truth, 30)
+    await reconciler.once()
+    foreign = service(name="foreign", port=9999)
+    table.carry_out(AddService(foreign.key, foreign.service))
+    truth.config = config()
+    reconciler.look()
+    await reconciler.once()
+    assert list(table.services) == [foreign.key]
+
+
+async def test_a_refused_step_is_told_and_the_rest_is_done(
+    table: FakeIpvs, truth: Truth, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One step that the kernel refuses stops no other, and the next look tries it again."""
+    real = table.carry_out
+
+    def refuse(step: Any) -> Any:
+        if isinstance(step, AddServer) and step.key == server(1).key:
+            return real(AddServer(service(port=1).key, step.key, step.server))
+        return real(step)
+
+    monkeypatch.setattr(table, "carry_out", refuse)
+    reconciler = Reconciler(table, truth, 30)
+    look = await reconciler.once()
+    assert len(look.failures) == 1
+    assert server(2).key in table.servers[WEB.key]
+    assert "step.failed" in names(said)
+    monkeypatch.undo()
+    reconciler.look()
+    assert [s for s in (await reconciler.once()).steps if isinstance(s, AddServer)]
+
+
+async def test_somebody_else_at_the_table_between_look_and_step(table: FakeIpvs, truth: Truth) -> None:
+    """An "exists" is news, not an error: the loop looks again by itself and ends at the wish."""
+    reconciler = Reconciler(table, truth, 30)
+    real = table.observe
+
+    async def stale(keys: Any = None) -> Observed:
+        observed = await real(keys)
+        table.observe = real  # type: ignore[method-assign]
+        table.carry_out(AddService(WEB.key, replace(WEB.service, scheduler="rr")))
+        return observed
+
+    table.observe = stale  # type: ignore[method-assign]
+    async with running(reconciler):
+        async with asyncio.timeout(5):
+            while (await reconciler.looked()).steps or table.services[WEB.key] != WEB.service:
+                pass
+    assert table.servers[WEB.key].keys() == {server(1).key, server(2).key}
+
+
+async def test_looked_returns_after_a_look_that_began_later(table: FakeIpvs, truth: Truth) -> None:
+    """A caller that changed something and waits for a look finds it done."""
+    async with running(reconciler := Reconciler(table, truth, 30)):
+        await reconciler.looked()
+        for verdict in (DOWN, UP) * 10:
+            truth.verdicts[2] = verdict
+            await reconciler.looked({WEB.key})
+            assert (server(2).key in table.servers[WEB.key]) is (verdict is UP)
+
+
+async def test_it_looks_by_itself_after_a_period(table: FakeIpvs, truth: Truth) -> None:
+    """Without any event the whole table is read every period."""
+    async with running(Reconciler(table, truth, 0.01)):
+        for _ in range(3):
+            truth.looked.clear()
+            async with asyncio.timeout(5):
+                await truth.looked.wait()
+
+
+async def test_a_preview_changes_nothing(table: FakeIpvs, truth: Truth) -> None:
+    """`plan` tells the steps and takes none."""
+    steps = await Reconciler(table, truth, 30).preview()
+    assert len(steps) == 3
+    assert not table.services
+
+
+async def test_a_large_table_is_planned_outside_the_event_loop(table: FakeIpvs, truth: Truth) -> None:
+    """A thousand servers come out the same, by way of a thread."""
+    many = tuple(server(n % 250, check=None) for n in range(1, 250))
+    services_ = [service(*many, name=f"s{n}", port=n) for n in range(1, 5)]
+    truth.config = replace(config(*services_), ipvs=IpvsConfig())
+    look = await Reconciler(table, truth, 30).once()
+    assert len(look.steps) == 4 + 4 * 249
+    assert sum(len(s) for s in table.servers.values()) == 4 * 249
+
+
+async def test_a_kernel_that_is_gone_does_not_end_the_loop(table: FakeIpvs, truth: Truth, said: Said) -> None:
+    """When IPVS does not answer the loop says so and tries again until it does."""
+    table.gone = True
+    reconciler = Reconciler(table, truth, 30)
+    async with running(reconciler):
+        with pytest.raises(KernelError):
+            await reconciler.looked()
+        table.gone = False
+        await reconciler.looked()
+    assert WEB.key in table.services
+    assert "reconcile.failed" in names(said)
