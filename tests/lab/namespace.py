@@ -7,9 +7,13 @@ from 3.12 on.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
-from collections.abc import Iterator
+import select
+import signal
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,6 +53,43 @@ def entered(name: str) -> Iterator[None]:
             _setns(home, "the thread's own namespace")
     finally:
         os.close(home)
+
+
+def clear(names: Iterable[str]) -> None:
+    """End every process in the namespaces of these names (SIGKILL), and wait until they are gone.
+
+    Raises TimeoutError when they are not within ten seconds.
+    """
+    inodes = {(DIRECTORY / name).stat().st_ino for name in names}
+    deadline = time.monotonic() + 10
+    # Again until nobody is found: one may have forked while it was looked for.
+    while inodes and (pidfds := [fd for pid in _inhabitants(inodes) if (fd := _kill(pid)) is not None]):
+        try:
+            for pidfd in pidfds:
+                if not select.select([pidfd], [], [], max(deadline - time.monotonic(), 0))[0]:
+                    raise TimeoutError(f"a process in one of {names} does not die")
+        finally:
+            for pidfd in pidfds:
+                os.close(pidfd)
+
+
+def _inhabitants(inodes: set[int]) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and (entry / "ns/net").stat().st_ino in inodes:
+                found.append(int(entry.name))
+    return found
+
+
+def _kill(pid: int) -> int | None:
+    """Kill a process and return its pidfd, or None when it has gone by itself."""
+    try:
+        pidfd = os.pidfd_open(pid)
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    except ProcessLookupError:
+        return None
+    return pidfd
 
 
 def _setns(fd: int, what: str) -> None:

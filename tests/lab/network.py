@@ -235,9 +235,10 @@ class Network:
         self._settle()
 
     def remove(self) -> None:
-        """Remove it all. `with` calls this, whatever happened inside."""
+        """Remove it all, and what still runs there. `with` calls this, whatever happened inside."""
         present = [name for name in self._made if (namespace.DIRECTORY / name).exists()]
         self._made = []
+        namespace.clear(present)
         _batch([f"netns del {name}" for name in present], where="network")
 
     def __enter__(self) -> Self:
