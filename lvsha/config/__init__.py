@@ -7,6 +7,7 @@ JSON Schema of the file.
 
 from __future__ import annotations
 
+from lvsha.config.load import check, load
 from lvsha.config.problems import ConfigError, Problem, Report, Severity
 from lvsha.config.settings import (
     ApiConfig,
@@ -64,4 +65,6 @@ __all__ = [
     "TrackService",
     "VipConfig",
     "VrrpConfig",
+    "check",
+    "load",
 ]

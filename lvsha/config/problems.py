@@ -1,12 +1,24 @@
-"""What is wrong with a configuration: where it stands, why it is wrong, what to do."""
+"""What is wrong with a configuration: where it stands, why it is wrong, what to do.
+
+A `Finding` knows where it is by keys alone, as the rules see it; a `Problem` has been given the
+file and line as well.
+"""
 
 from __future__ import annotations
 
+import difflib
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from lvsha.errors import InputError
+
+KeyPath = tuple[str | int, ...]
+"""Keys and list indexes from the top of the file: `("services", "web", "servers", 2, "port")`."""
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class Severity(StrEnum):
@@ -14,6 +26,16 @@ class Severity(StrEnum):
 
     ERROR = "error"
     WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, by its keys."""
+
+    path: KeyPath
+    message: str
+    hint: str = ""
+    severity: Severity = Severity.ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +71,36 @@ class ConfigError(InputError):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("\n".join(str(problem) for problem in problems))
         self.problems = problems
+
+
+def error(path: KeyPath, message: str, hint: str = "") -> Finding:
+    """Something that refuses the configuration."""
+    return Finding(path, message, hint)
+
+
+def warning(path: KeyPath, message: str, hint: str = "") -> Finding:
+    """Something that is probably not meant."""
+    return Finding(path, message, hint, Severity.WARNING)
+
+
+def spell(path: KeyPath) -> str:
+    """The path as TOML would write it, with the index of a list in brackets."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += ("." if text else "") + (part if _BARE.fullmatch(part) else _quoted(part))
+    return text
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint that names the nearest known word, or nothing."""
+    # A word beyond any real name's length would make the comparison slow, and near to nothing.
+    near = difflib.get_close_matches(word, list(known), n=1) if len(word) <= 64 else []
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def _quoted(part: str) -> str:
+    shown = part if len(part) <= 60 else part[:60] + "..."
+    return '"' + (shown if shown.isprintable() else ascii(shown)[1:-1]) + '"'
