@@ -7,6 +7,7 @@ reconciler's latest look (what the kernel holds and counts).
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any
@@ -109,7 +110,7 @@ class Controller:
 
     async def doctor(self) -> list[views.FindingView]:
         """What is wrong, or about to be, with this director and its kernel."""
-        return await examine(self._config, self._reconciler.observed)
+        return examine(self._config, self._reconciler.observed)
 
     def events(self, since: int | None) -> AsyncIterator[dict[str, Any]]:
         """Events from a number on, without end."""
@@ -118,9 +119,8 @@ class Controller:
     async def metrics(self) -> str:
         """The metrics in Prometheus' text format."""
         await self._refresh(None)
-        return render(
-            await self.status(), self._services(), self._servers(), await self.vrrp(), self._journal.last
-        )
+        parts = (await self.status(), self._services(), self._servers(), await self.vrrp())
+        return await asyncio.to_thread(render, *parts, self._journal.last)
 
     # --- what can be asked for ------------------------------------------------------------------
 

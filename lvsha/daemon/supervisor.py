@@ -12,6 +12,7 @@ in force.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import resource
@@ -22,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lvsha import __version__
-from lvsha.api import app, views
-from lvsha.config import Config, ConfigError, load
+from lvsha.api import app, listen, views
+from lvsha.config import ApiConfig, Config, ConfigError, load
 from lvsha.daemon.control import Controller
 from lvsha.daemon.differences import differences
 from lvsha.daemon.director import Director
@@ -35,6 +36,7 @@ from lvsha.daemon.reconciler import Reconciler
 from lvsha.daemon.settings import Settings
 from lvsha.daemon.table import Table
 from lvsha.daemon.tasks import eternal
+from lvsha.errors import KernelError, UnavailableError
 from lvsha.log import Journal, emit, listening, setup
 from lvsha.model import ServiceKey
 from lvsha.store import sweep
@@ -43,6 +45,8 @@ BEAT = 0.5
 """Seconds between two words to the parent."""
 FIRST_VERDICTS = 15.0
 """Seconds after which the gate opens although some servers are not judged yet."""
+API_AGAIN = 5.0
+"""Seconds before it is tried again to serve the API."""
 FAILED = 1
 BAD_CONFIGURATION = 2
 
@@ -132,7 +136,7 @@ class Supervisor:
         self._reconciler = Reconciler(self._table, self._director, config.ipvs.look)
         self._monitor = Monitor(self._director.report)
         self._pair = Pair(config, lambda name: self._director.standing(name).in_service)
-        self._settings = Settings(config)
+        self._settings = Settings()
         self._drains = Drains(self._director, self._reconciler)
         self._control = Controller(
             self._director, self._reconciler, self._table, self._pair, self._journal, self.reload
@@ -166,7 +170,6 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         config = self._director.config
         self._want_speaker(config)
-        self._settings.apply(config)
         bodies = {
             "beat": self._voice.beat(),
             "reconciler": self._reconciler.run(),
@@ -174,15 +177,34 @@ class Supervisor:
             "overrides": self._expire(),
             "drains": self._drains.run(),
             "pair": self._pair.run(),
-            "api": app.serve(self._control, config.api),
+            "api": self._serve_api(config.api),
         }
         self._tasks = [eternal(group, name, body) for name, body in bodies.items()]
         self._tasks.append(group.create_task(self._greet(), name="greet"))
         loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn_reload(group))
 
+    async def _serve_api(self, api: ApiConfig) -> None:
+        """Serve the API for ever; where it cannot be served directing goes on, and it is tried again."""
+        while True:
+            try:
+                async with contextlib.AsyncExitStack() as stack:
+                    control = listen.serve(app.build(self._control), api.socket, api.group)
+                    await stack.enter_async_context(control)
+                    if api.metrics is not None:
+                        address, port = api.metrics
+                        metrics = listen.serve_tcp(app.build_metrics(self._control), str(address), port)
+                        await stack.enter_async_context(metrics)
+                    await asyncio.get_running_loop().create_future()
+            except UnavailableError as error:
+                emit("api.unavailable", address=api.socket, error=str(error))
+                await asyncio.sleep(API_AGAIN)
+
     async def _greet(self) -> None:
         """Tell the parent, and then the speaker, when the director is of use."""
-        await self._reconciler.looked()
+        with contextlib.suppress(KernelError):
+            await self._reconciler.looked()  # what went wrong is told, and tried again, by the reconciler
+        # After the first look: the module brings the settings under net.ipv4.vs with it.
+        self._settings.apply(self._director.config)
         self._voice.say("ready")
         why = "every server is judged"
         try:
@@ -190,12 +212,20 @@ class Supervisor:
                 await self._director.all_judged()
         except TimeoutError:
             why = f"{FIRST_VERDICTS:g} s have passed"
-        await self._reconciler.looked()
+        await self._programmed()
         await self._pair.open_gate()
         emit("daemon.ready", seconds=round(time.monotonic() - self._begun, 3), why=why)
         # What is loaded by now stays: the collector need not walk over it again.
         gc.collect()
         gc.freeze()
+
+    async def _programmed(self) -> None:
+        """Return after a look that the kernel answered: before that this node must not be master."""
+        while True:
+            with contextlib.suppress(KernelError):
+                await self._reconciler.looked()
+                return
+            await asyncio.sleep(BEAT)
 
     async def _expire(self) -> None:
         while True:
@@ -232,7 +262,8 @@ class Supervisor:
         self._director.reconfigure(config)
         self._reconciler.period = config.ipvs.look
         self._settings.apply(config)
-        await self._reconciler.looked()
+        with contextlib.suppress(KernelError):
+            await self._reconciler.looked()
         self._monitor.follow(self._director.targets)
         self._want_speaker(config)
         await self._pair.reconfigure(config)

@@ -1,0 +1,143 @@
+"""Tests of lvsha.daemon.parent with real processes that live, die, hang and refuse to stop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+class Family:
+    """A running parent, and what it and its children said."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.said: list[dict[str, Any]] = []
+
+    def until(self, event: str, **fields: Any) -> dict[str, Any]:
+        """Read on until an event with these fields is said."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            record: dict[str, Any] = json.loads(line)
+            self.said.append(record)
+            if record["event"] == event and fields.items() <= record.items():
+                return record
+        pytest.fail(f"the parent ended before it said {event} {fields}: {self.said}")
+
+    def end(self) -> int:
+        """Tell the parent to stop; its status."""
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.stdout is not None
+        self.said += [json.loads(line) for line in self.process.stdout]
+        return self.process.wait(timeout=20)
+
+
+@contextmanager
+def family(director: str, speaker: str, tmp_path: Path, **environment: str) -> Iterator[Family]:
+    """A parent whose children behave as they are told."""
+    env = os.environ | {"FAMILY_MARK": str(tmp_path / "mark")} | environment
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.lab.family", director, speaker], stdout=subprocess.PIPE, env=env
+    )
+    try:
+        yield Family(process)
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def test_a_stop_takes_the_speaker_first(tmp_path: Path) -> None:
+    """The speaker resigns before the director ends, so the peer takes over at once."""
+    with family("good", "good", tmp_path) as f:
+        f.until("alive", name="speaker")
+        assert f.end() == 0
+        assert [e["name"] for e in f.said if e["event"] == "stopped"] == ["speaker", "director"]
+
+
+@pytest.mark.parametrize("name", ["director", "speaker"])
+def test_a_child_that_dies_is_started_again(tmp_path: Path, name: str) -> None:
+    """One killed child is replaced; the other one is not touched."""
+    other = {"director": "speaker", "speaker": "director"}[name]
+    ways = {name: "once", other: "good"}
+    with family(ways["director"], ways["speaker"], tmp_path) as f:
+        exited = f.until("process.exited", process=name)
+        assert (exited["status"], exited["restart_in"]) == (-signal.SIGKILL, 0.0)
+        f.until("alive", name=name)
+        assert f.end() == 0
+        assert len([e for e in f.said if e["event"] == "alive" and e["name"] == other]) == 1
+
+
+def test_a_child_that_keeps_dying_is_started_ever_more_slowly(tmp_path: Path) -> None:
+    """The first restart is immediate, the later ones wait."""
+    with family("good", "crash", tmp_path) as f:
+        pauses = [f.until("process.exited", process="speaker")["restart_in"] for _ in range(3)]
+        assert pauses == [0.0, 0.2, 1.0]
+        assert f.end() == 0
+
+
+def test_a_silent_child_is_killed_and_replaced(tmp_path: Path) -> None:
+    """A child that hangs is cured here: it is told, killed and started again."""
+    with family("good", "silent", tmp_path) as f:
+        f.until("process.hung", process="speaker")
+        f.until("process.exited", process="speaker", status=-signal.SIGKILL)
+        f.until("alive", name="speaker")
+        assert f.end() == 0
+
+
+def test_a_stopped_child_counts_as_silent(tmp_path: Path) -> None:
+    """SIGSTOP is noticed as any other silence."""
+    with family("good", "good", tmp_path) as f:
+        pid = f.until("alive", name="speaker")["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        f.until("process.hung", process="speaker", pid=pid)
+        f.until("alive", name="speaker")
+        assert f.end() == 0
+
+
+def test_a_child_that_does_not_stop_is_killed(tmp_path: Path) -> None:
+    """A stop ends, whatever the children think of it."""
+    with family("good", "stubborn", tmp_path) as f:
+        f.until("alive", name="speaker")
+        assert f.end() == 0
+        assert [e["process"] for e in f.said if e["event"] == "process.hung"] == ["speaker"]
+
+
+def test_a_bad_configuration_at_the_start_ends_the_daemon(tmp_path: Path) -> None:
+    """A file that cannot be used is no reason to try for ever: the status is 2."""
+    with family("config", "good", tmp_path) as f:
+        assert f.process.wait(timeout=10) == 2
+
+
+def test_a_killed_parent_takes_its_children_with_it(tmp_path: Path) -> None:
+    """Nothing goes on without its parent: both get SIGTERM from the kernel and stop in good order."""
+    with family("good", "good", tmp_path) as f:
+        f.until("alive", name="speaker")
+        f.process.kill()
+        stopped = {f.until("stopped")["name"], f.until("stopped")["name"]}
+        assert stopped == {"speaker", "director"}
+
+
+def test_systemd_hears_ready_watchdog_and_stopping(tmp_path: Path) -> None:
+    """READY=1 comes when the director is ready, WATCHDOG=1 while both beat, STOPPING=1 at the end."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10)
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "2000000"}
+        with family("good", "good", tmp_path, **environment) as f:
+            heard = set()
+            while not {"READY=1", "WATCHDOG=1"} <= heard:
+                heard |= set(manager.recv(4096).decode().split("\n"))
+            assert f.end() == 0
+            while "STOPPING=1" not in heard:
+                heard |= set(manager.recv(4096).decode().split("\n"))
