@@ -22,6 +22,7 @@ import os
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -279,12 +280,14 @@ class Network:
         return lines
 
     def _settle(self) -> None:
-        """Have the kernel take note of every carrier now; left alone it may open a port a second later."""
+        """Have the kernel finish what it does later by itself, or first packets would be a second late."""
         for segment in self.segments.values():
             ports = [node.name for node in self.nodes.values() if segment.name in node.links]
             _read_carriers(segment.namespace, ports)
         for node in self.nodes.values():
             _read_carriers(node.namespace, node.links)
+        for node in self.nodes.values():
+            _await_groups(node)
 
     def _isolate(self, segment: str, nodes: Sequence[str], state: str) -> None:
         with namespace.entered(self.segments[segment].namespace):
@@ -352,12 +355,27 @@ def _sysctls(name: str, values: dict[str, int]) -> None:
 
 
 def _read_carriers(name: str, interfaces: Iterable[str]) -> None:
+    # The bridge opens a port when its carrier is noticed, up to a second later (net/core/link_watch.c).
     # net/ethtool/ioctl.c, ETHTOOL_GLINK: asking for the link runs linkwatch_sync_dev(), which is why we ask.
     with namespace.entered(name), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
         for interface in interfaces:
             value = ctypes.create_string_buffer(struct.pack("II", ETHTOOL_GLINK, 0), 8)
             request = struct.pack("16sP16x", interface.encode(), ctypes.addressof(value))
             fcntl.ioctl(handle, SIOCETHTOOL, request)
+
+
+def _await_groups(node: Node) -> None:
+    """Wait until the node listens to the multicast groups that its neighbours ask for its addresses on.
+
+    addrconf_dad_work() (net/ipv6/addrconf.c) joins them from a work queue and tells nobody: there is no event
+    to wait for, so this looks until it is so.
+    """
+    wanted = {f"ff0200000000000000000001ff{int(link.ipv6) & 0xFFFFFF:06x}" for link in node.links.values()}
+    deadline = time.monotonic() + 10
+    with node.entered():
+        while not wanted <= set(Path("/proc/thread-self/net/igmp6").read_text().split()):
+            assert time.monotonic() < deadline, f"{node} does not listen for neighbour solicitations"
+            time.sleep(0.001)
 
 
 def _batch(lines: Iterable[str], *, where: str) -> None:
