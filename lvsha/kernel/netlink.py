@@ -83,7 +83,11 @@ class Netlink:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="netlink")
         # The thread stays in the namespace that it was started in, so it has to start here: should the socket
         # have to be replaced one day, the thread does that where this one was.
-        self._thread.submit(self._dialogue.open).result()
+        try:
+            self._thread.submit(self._dialogue.open).result()
+        except KernelError:
+            self._thread.shutdown(wait=False)
+            raise
 
     @classmethod
     def open(cls, protocol: int, *, timeout: float = 30.0) -> Self:
@@ -179,7 +183,7 @@ class Dialogue:
             for message in self._replies(sequence, sequence):
                 if isinstance(message, Verdict):
                     if message.errno:
-                        raise RefusedError("dump", Refusal(message.errno, message.words))
+                        raise RefusedError("the kernel gives no list", Refusal(message.errno, message.words))
                     break
                 answers.append(message.body)
         return answers
