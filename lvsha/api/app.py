@@ -16,7 +16,7 @@ from aiohttp.typedefs import Handler
 
 from lvsha.api.control import Control
 from lvsha.api.peer import asker
-from lvsha.api.routes import DEADLINE, ROUTES, Ask, RefusedConfigError, metrics
+from lvsha.api.routes import DEADLINE, DEADLINE_KEY, ROUTES, Ask, RefusedConfigError, metrics
 from lvsha.api.streams import keep_streams
 from lvsha.api.target import Fault, TargetError
 from lvsha.api.views import to_json
@@ -57,7 +57,7 @@ async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every request ends in time, and every error as JSON."""
     try:
         async with asyncio.timeout(DEADLINE) as deadline:
-            request["deadline"] = deadline
+            request[DEADLINE_KEY] = deadline
             return await handler(request)
     except TimeoutError as error:
         waited = str(error) or f"no answer within {DEADLINE:g} seconds"

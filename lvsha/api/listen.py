@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import grp
+import logging
 import os
 import socket
 import stat
@@ -21,6 +22,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from lvsha.api.streams import close_streams
 from lvsha.errors import UnavailableError
@@ -31,6 +33,15 @@ LIFE = 60.0
 """Seconds that a TCP connection may live."""
 GRACE = 2.0
 """Seconds that requests have to end when the daemon stops."""
+
+
+def _not_the_clients_fault(record: logging.LogRecord) -> bool:
+    """Each malformed request is told by aiohttp with a traceback: anybody could fill the log with that."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+_logger = logging.getLogger("aiohttp.server")
+_logger.addFilter(_not_the_clients_fault)
 
 
 @contextlib.asynccontextmanager
@@ -58,15 +69,12 @@ async def serve_tcp(app: web.Application, address: str, port: int) -> AsyncItera
 
 @contextlib.asynccontextmanager
 async def _served(app: web.Application, sock: socket.socket, life: float | None) -> AsyncIterator[None]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE, keepalive_timeout=30)
+    runner = web.AppRunner(app, access_log=None, logger=_logger, shutdown_timeout=GRACE, keepalive_timeout=30)
     await runner.setup()
     assert runner.server is not None  # noqa: S101 -- set by setup()
-    factory = _Factory(runner.server, life)
-    create = asyncio.get_running_loop()
-    if sock.family is socket.AF_UNIX:
-        server = await create.create_unix_server(factory, sock=sock)
-    else:
-        server = await create.create_server(factory, sock=sock)
+    loop = asyncio.get_running_loop()
+    create = loop.create_unix_server if sock.family is socket.AF_UNIX else loop.create_server
+    server = await create(_Factory(runner.server, life), sock=sock)
     try:
         yield
     finally:

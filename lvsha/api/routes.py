@@ -24,6 +24,7 @@ from lvsha.overrides import Kind
 
 DEADLINE = 30.0
 """Seconds that an answer may take, beyond what the request itself asks to wait."""
+DEADLINE_KEY: web.RequestKey[asyncio.Timeout] = web.RequestKey("deadline", asyncio.Timeout)
 LONGEST_WAIT = 600.0
 HEAVIEST = 65535
 """The largest weight, which is ipvsadm's as well."""
@@ -137,8 +138,7 @@ async def failover(request: web.Request, control: Control) -> object:
     instance = body.optional_text("instance")
     wait = body.number("wait", least=0, most=LONGEST_WAIT, default=10.0)
     body.done()
-    deadline: asyncio.Timeout = request["deadline"]
-    deadline.reschedule(asyncio.get_running_loop().time() + wait + DEADLINE)
+    request[DEADLINE_KEY].reschedule(asyncio.get_running_loop().time() + wait + DEADLINE)
     return await control.failover(instance, wait=wait, by=await asker(request))
 
 
@@ -171,7 +171,7 @@ async def events(request: web.Request, control: Control) -> object:
     since = _whole("since", query["since"]) if "since" in query else None if follow else 0
     if not follow:
         return await waiting(control.events(since))
-    request["deadline"].reschedule(None)
+    request[DEADLINE_KEY].reschedule(None)
     return await stream(request, control.events(since))
 
 

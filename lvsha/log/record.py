@@ -30,14 +30,15 @@ class UnknownEventError(ValueError):
     """A name that is not in the catalogue was emitted: a fault in the calling code."""
 
 
-def emit(event: str, /, *, exception: BaseException | None = None, **fields: object) -> Record:
+def emit(event: str, /, **fields: object) -> Record:
     """Say that something happened; returns the record that was said.
 
-    Field values may be anything: what JSON does not know is written as its `str()`, and
+    Field values may be anything: what JSON does not know is written as its `str()`, and an
     `exception` as its traceback. To be called in the event loop's thread. Raises
     UnknownEventError for a name that is not catalogued.
     """
-    if exception is not None:
+    exception = fields.get("exception")
+    if isinstance(exception, BaseException):
         fields["exception"] = "".join(traceback.format_exception(exception))
     said = record(event, fields)
     for listener in tuple(_listeners):
