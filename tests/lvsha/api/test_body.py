@@ -43,7 +43,7 @@ def test_unknown_key() -> None:
     """A key nobody asked for is refused with the nearest that is known."""
     b = body(targte="x")
     b.text("target", default="")
-    with pytest.raises(InputError, match="'targte' is not a key .*; did you mean target"):
+    with pytest.raises(InputError, match=r"'targte' is not a key .*; did you mean target"):
         b.done()
 
 

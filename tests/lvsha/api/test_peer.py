@@ -69,7 +69,7 @@ async def test_user_and_process(tmp_path: Path) -> None:
 async def test_user_without_a_name(open_path: Path) -> None:
     """A user whom the database does not know is told by number."""
     async with serve(app(), open_path):
-        os.chmod(open_path, 0o666)  # noqa: PTH101 -- of a socket: nothing to wait for
+        os.chmod(open_path, 0o666)  # noqa: PTH101, S103 -- a socket, to be opened to all
         pid, answer = await told(open_path, 54321)
         assert answer == f"uid 54321, process {pid}"
 
