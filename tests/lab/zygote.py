@@ -33,7 +33,7 @@ from typing import Any
 
 from tests.lab import namespace
 
-PRELOAD = ("aiohttp.web", "asyncssh", "click", "dns.asyncresolver", "prometheus_client", "pydantic")
+PRELOAD = ("tests.lab.client", "tests.lab.servers", "asyncssh", "click", "dns.asyncresolver", "pydantic")
 PRELOAD_PACKAGES = ("lvsha", "checks")
 """Imported with all their modules, apart from `__main__`."""
 
