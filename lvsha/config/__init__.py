@@ -1,12 +1,13 @@
 """TOML -> Config: strict, every problem at once, each with its path and line.
 
 `load(path, node)` gives a `Config` with every name looked up, or raises `ConfigError` with all
-the problems found. `check(path, node)` reports them beside the warnings, and `schema()` is the
-JSON Schema of the file.
+the problems found. `check(path, node)` reports them beside the warnings, and `json_schema()` is
+the JSON Schema of the file.
 """
 
 from __future__ import annotations
 
+from lvsha.config.document import json_schema
 from lvsha.config.load import check, load
 from lvsha.config.problems import ConfigError, Problem, Report, Severity
 from lvsha.config.settings import (
@@ -66,5 +67,6 @@ __all__ = [
     "VipConfig",
     "VrrpConfig",
     "check",
+    "json_schema",
     "load",
 ]

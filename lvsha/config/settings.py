@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from checks.base import Check
 from lvsha.model import (
     Address,
     AddressKey,
@@ -35,9 +35,6 @@ from lvsha.model import (
     Timeouts,
     Tunnel,
 )
-
-if TYPE_CHECKING:
-    from checks.base import Check
 
 Interface = IPv4Interface | IPv6Interface
 
@@ -207,7 +204,7 @@ class IpvsConfig:
     unknown_services: str = "keep"
     """`keep` or `remove` what the configuration does not know."""
     timeouts: Timeouts = Timeouts()
-    sysctl: Mapping[str, int] = field(default_factory=dict)
+    sysctl: Mapping[str, int | str] = field(default_factory=dict)
     """Of net.ipv4.vs, without that prefix."""
 
 

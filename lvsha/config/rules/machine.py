@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from lvsha.config.problems import Finding, did_you_mean, error, warning
+from lvsha.config.problems import Finding, KeyPath, did_you_mean, error, warning
 from lvsha.config.resolve import Resolved
 from lvsha.config.settings import SyncConfig
 from lvsha.model import Mode, family_of
@@ -85,10 +85,12 @@ def _mixed_families(resolved: Resolved) -> Iterator[Finding]:
 
 def _sysctl(resolved: Resolved) -> Iterator[Finding]:
     values = resolved.config.ipvs.sysctl
-    for name in values:
+    for name, value in values.items():
         path = ("ipvs", "sysctl", name)
         if name == "sync_threshold":
-            yield error(path, "takes two numbers", "set it with sysctl(8)")
+            yield from _threshold(value, path)
+        elif isinstance(value, str):
+            yield error(path, "takes one number", "write it without quotes")
         elif name not in SYSCTLS:
             hint = (
                 did_you_mean(name, SYSCTLS) or "it will be an error when the kernel does not know it either"
@@ -98,6 +100,13 @@ def _sysctl(resolved: Resolved) -> Iterator[Finding]:
         message = "stops the kernel from directing wherever the backup role of sync runs, and both roles run"
         yield error(("ipvs", "sysctl", "backup_only"), message, "leave it out")
     yield from _conntrack(resolved)
+
+
+def _threshold(value: int | str, path: KeyPath) -> Iterator[Finding]:
+    """proc_do_sync_threshold(): after how many packets, and then again after every so many."""
+    numbers = [int(number) for number in str(value).split()]
+    if len(numbers) != 2 or (numbers[1] and numbers[0] >= numbers[1]):
+        yield error(path, "takes two numbers, the first below the second", 'write it as "3 50"')
 
 
 def _conntrack(resolved: Resolved) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from lvsha.config.problems import Finding, KeyPath, did_you_mean, error, spell, 
 from lvsha.config.resolve import Resolved
 from lvsha.config.resolve.services import Draft
 from lvsha.config.resolve.vrrp import Instance
-from lvsha.config.rules.vrrp import OWNER
+from lvsha.config.rules.vrrp import OWNER, lease
 from lvsha.config.settings import TrackService
 from lvsha.model import Address, Mode
 
@@ -17,7 +17,7 @@ from lvsha.model import Address, Mode
 def judge(resolved: Resolved) -> Iterator[Finding]:
     """Everything that does not fit between the parts."""
     yield from _node_addresses(resolved)
-    yield from _priorities(resolved)
+    yield from _elections(resolved)
     yield from _tracked(resolved)
     for instances in resolved.instances.values():
         holders = {
@@ -42,13 +42,14 @@ def _node_addresses(resolved: Resolved) -> Iterator[Finding]:
         first.setdefault(node.address, name)
 
 
-def _priorities(resolved: Resolved) -> Iterator[Finding]:
-    """By instance: no two owners, and no tie that only addresses would decide."""
+def _elections(resolved: Resolved) -> Iterator[Finding]:
+    """By instance: no two owners, no tie that only addresses would decide, no lease that ends too soon."""
     by_name: dict[str, list[Instance]] = defaultdict(list)
     for instances in resolved.instances.values():
         for name, instance in instances.items():
             by_name[name].append(instance)
     for instances_of_one in by_name.values():
+        yield from lease(instances_of_one)
         first: dict[int, Instance] = {}
         for instance in instances_of_one:
             priority = instance.config.priority

@@ -38,12 +38,8 @@ def _address(draft: Draft) -> Iterator[Finding]:
     if address is None:
         return
     if address.is_unspecified or address.is_multicast or address.is_loopback:
-        kind = (
-            "unspecified" if address.is_unspecified else "multicast" if address.is_multicast else "loopback"
-        )
-        yield error(
-            path, f"{address} is a {kind} address, which no client can reach", "use a unicast address"
-        )
+        what = "a multicast" if address.is_multicast else "a loopback" if address.is_loopback else "no"
+        yield error(path, f"{address} is {what} address, which no client can reach", "use a unicast address")
     if not draft.config.port and draft.config.persistence is None:
         message = "is 0, every port, which IPVS schedules for persistent services only"
         yield error(

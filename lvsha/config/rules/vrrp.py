@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from lvsha.config.problems import Finding, KeyPath, error, spell, warning
 from lvsha.config.resolve.vrrp import Instance
 from lvsha.config.schema.values import spoken
-from lvsha.config.settings import Interface, KeyAuth, PasswordAuth, TrackFile, TrackScript, VipConfig
+from lvsha.config.settings import Interface, KeyAuth, PasswordAuth, Track, TrackFile, TrackScript, VipConfig
 from lvsha.model import Address, Family, family_of
 
 OWNER = 255
@@ -198,22 +199,31 @@ def _peer(peer: Address, path: KeyPath, instance: Instance, seen: set[Address]) 
 
 
 def _lease(instance: Instance) -> Iterator[Finding]:
-    config = instance.config
-    if config.lease is None:
+    if instance.config.lease is None:
         message = "a director that dies or hangs keeps its addresses for ever, beside the new master"
         yield warning((*instance.path, "lease"), message, 'use "auto" unless something else fences it')
-    elif config.lease < config.master_down:
+
+
+def lease(instances: list[Instance]) -> Iterator[Finding]:
+    """On all nodes: an address is not let go before the last of the backups would take it."""
+    down = max(instance.config.master_down for instance in instances)
+    held = instances[0].config.lease
+    if held is not None and held < down:
         message = (
-            f"{spoken(config.lease)} is shorter than the {config.master_down:.2f} s after which a backup "
-            "takes over: for a while nobody would hold the addresses"
+            f"{spoken(held)} is shorter than the {down:.2f} s after which a backup takes over: for a while "
+            "nobody would hold the addresses"
         )
-        hint = f"use {math.ceil(config.master_down)}s or more, or 'auto'"
-        yield error((*instance.path, "lease"), message, hint)
+        yield error((*instances[0].path, "lease"), message, f"use {math.ceil(down)}s or more, or 'auto'")
 
 
 def _track(instance: Instance) -> Iterator[Finding]:
+    seen: dict[Track, int] = {}
     for index, track in enumerate(instance.config.track):
         path = (*instance.path, "track", index)
+        thing = replace(track, weight=0)
+        if thing in seen:
+            yield error(path, f"tracks the same as track[{seen[thing]}]", "keep one of the two")
+        seen.setdefault(thing, index)
         match track:
             case TrackScript(script=command) if not command[0].startswith("/"):
                 message = f"{command[0]!r} is not an absolute path"

@@ -21,8 +21,10 @@ from itertools import pairwise
 from types import GenericAlias, NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, create_model
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema, create_model
 from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from checks import KINDS, Check, SettingsError
 from lvsha.config.schema.values import (
@@ -165,7 +167,17 @@ def _list(part: Any) -> Any:
             ]
         }
         return Annotated[tuple[tuple[str, str], ...], BeforeValidator(_pairs), WithJsonSchema(schema)]
-    return Annotated[GenericAlias(tuple, (_written(part), ...)), BeforeValidator(_as_tuple)]
+    return Annotated[GenericAlias(tuple, (_written(part), ...)), BeforeValidator(_as_tuple), _OneOrMany()]
+
+
+class _OneOrMany:
+    """Tells the JSON Schema that a lone value will do for a list of one."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        many = handler(core)
+        return {"anyOf": [many["items"], many]}
 
 
 def _as_tuple(value: object) -> object:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from lvsha.config.schema.values import (
     AbsolutePath,
@@ -19,11 +20,38 @@ from lvsha.config.schema.values import (
     SocketPath,
     Table,
     WholeSeconds,
+    kind_of,
+    refuse,
     span,
 )
 
 # ip_vs_set_timeout() of net/netfilter/ipvs/ip_vs_ctl.c refuses more than INT_MAX jiffies; HZ is at most 1000.
 KernelTimeout = Annotated[WholeSeconds, span(1, 2147483)]
+
+
+def _sysctl(value: object) -> object:
+    match value:
+        case int() if not isinstance(value, bool) and -1 <= value < 2**31:
+            return value
+        case str() if re.fullmatch(r"[0-9]{1,10}[ \t]+[0-9]{1,10}", value):
+            return " ".join(value.split())
+        case _:
+            raise refuse(f"must be a number, or two in quotes, not {kind_of(value)}")
+
+
+SysctlName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
+SysctlValue = Annotated[
+    int | str,
+    BeforeValidator(_sysctl),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": -1, "maximum": 2**31 - 1},
+                {"type": "string", "pattern": "^[0-9]{1,10}[ \t]+[0-9]{1,10}$"},
+            ]
+        }
+    ),
+]
 
 
 class NodeTable(Table):
@@ -95,10 +123,8 @@ class IpvsTable(Table):
     """What happens to services in the kernel that the configuration does not know."""
     timeouts: TimeoutsTable = TimeoutsTable()
     """Connection timeouts."""
-    sysctl: dict[
-        Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")], Annotated[int, Field(ge=-1, le=2**31 - 1)]
-    ] = Field(default_factory=dict)
-    """Settings of net.ipv4.vs by name, such as `conn_reuse_mode = 1`."""
+    sysctl: dict[SysctlName, SysctlValue] = Field(default_factory=dict)
+    """Settings of net.ipv4.vs by name: `conn_reuse_mode = 1`, `sync_threshold = "3 50"`."""
 
 
 class SyncTable(Table):

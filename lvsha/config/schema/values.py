@@ -198,12 +198,11 @@ _ADDRESS_SCHEMA = WithJsonSchema(
     {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}], "examples": ["192.0.2.1"]}
 )
 IpAddress = Annotated[IPv4Address | IPv6Address, BeforeValidator(address), _ADDRESS_SCHEMA]
+INTERFACE_PATTERN = "^[0-9A-Fa-f:.]+(/[0-9.]+)?$"
 IpInterface = Annotated[
     IPv4Interface | IPv6Interface,
     BeforeValidator(interface_address),
-    WithJsonSchema(
-        {"type": "string", "pattern": "^[0-9A-Fa-f:.]+(/[0-9.]+)?$", "examples": ["192.0.2.100/24"]}
-    ),
+    WithJsonSchema({"type": "string", "pattern": INTERFACE_PATTERN, "examples": ["192.0.2.100/24"]}),
 ]
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
 from lvsha.config.schema.values import (
+    INTERFACE_PATTERN,
     AbsolutePath,
     Duration,
     InterfaceName,
@@ -51,7 +52,13 @@ def _vip(value: object) -> object:
             )
 
 
-Vip = Annotated[VipTable, BeforeValidator(_vip)]
+Vip = Annotated[
+    VipTable,
+    BeforeValidator(_vip),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": INTERFACE_PATTERN}, {"$ref": "#/$defs/VipTable"}]}
+    ),
+]
 
 
 class PasswordTable(Table):

@@ -100,6 +100,7 @@ class Writer:
         self.count = 0
 
     def key(self) -> str:
+        """A key nobody has used, in one of TOML's spellings."""
         self.count += 1
         name = f"k{self.count}k"
         return self.draw(
@@ -107,14 +108,17 @@ class Writer:
         )
 
     def keys(self) -> str:
+        """A dotted key."""
         dot = self.draw(st.sampled_from([".", " . ", "\t."]))
         return dot.join(self.key() for _ in range(self.draw(st.integers(1, 3))))
 
     def gap(self, *, lines: bool) -> str:
+        """What may stand between two tokens."""
         gaps = ["", " ", "\t "]
         return self.draw(st.sampled_from([*gaps, "\n", " # x = [1]\n  ", "\n\n"] if lines else gaps))
 
     def value(self, depth: int, *, lines: bool = True) -> str:
+        """Any value, nested at most so deep."""
         kinds = ["scalar"] * 3 + (["list", "inline"] if depth else [])
         match self.draw(st.sampled_from(kinds)):
             case "scalar":
@@ -130,6 +134,7 @@ class Writer:
                 return "{ " + ", ".join(pairs) + " }"
 
     def scalar(self, *, lines: bool) -> str:
+        """A value that holds no other."""
         plain = [
             "1",
             "-0.5",
@@ -145,9 +150,11 @@ class Writer:
         return self.draw(st.sampled_from(plain + quoted + (long if lines else [])))
 
     def pair(self, depth: int, *, lines: bool = True) -> str:
+        """A key and its value."""
         return f"{self.keys()}{self.gap(lines=False)}={self.gap(lines=False)}{self.value(depth, lines=lines)}"
 
     def document(self) -> str:
+        """A whole text."""
         text, arrays = "", [self.keys()]
         for _ in range(self.draw(st.integers(0, 8))):
             text += self.gap(lines=True)
