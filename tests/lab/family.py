@@ -10,6 +10,7 @@ config    ends with status 2 before it was ever ready
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -37,17 +38,19 @@ def body(name: str, way: str) -> Body:
             stopped.append((number, frame))
 
         signal.signal(signal.SIGTERM, stop if way != "stubborn" else signal.SIG_IGN)
-        say("alive", name=name, pid=os.getpid())
         if way == "config":
             return 2
         if name == "director":
             os.write(pipe, b"speaker /run/nowhere\nready\n")
         os.write(pipe, b"beat\n")
+        say("alive", name=name, pid=os.getpid())
         if way == "crash" or (way == "once" and first()):
             os.kill(os.getpid(), signal.SIGKILL)
         while not stopped:
             if way != "silent":
-                os.write(pipe, b"beat\n")
+                # A parent that is gone hears nothing; SIGTERM is on its way.
+                with contextlib.suppress(BrokenPipeError):
+                    os.write(pipe, b"beat\n")
             time.sleep(0.05)
         say("stopped", name=name)
         return 0
