@@ -325,6 +325,12 @@ _EVENTS = (
         f"{_INSTANCE} seconds",
         "An advert went out so much late: the speaker did not get the processor.",
     ),
+    _alert(
+        "vrrp.unsent",
+        _ERROR,
+        f"{_INSTANCE} error count",
+        "Adverts could not be sent; told once, then counted.",
+    ),
     _event("vrrp.failover", _WARNING, f"{_INSTANCE} by", "An operator asked a master to hand over."),
     _event("vrrp.held", _WARNING, f"{_INSTANCE} by", "An operator keeps an instance from being master."),
     _event("vrrp.released", _INFO, f"{_INSTANCE} by", "An operator lets an instance be master again."),
@@ -361,6 +367,12 @@ _EVENTS = (
         _CRITICAL,
         "error",
         "The director does not reach the speaker; the instances go on for the grace.",
+    ),
+    _event(
+        "speaker.hindered",
+        _WARNING,
+        "interface error",
+        "The speaker goes on without something it asked the machine for, such as real-time priority.",
     ),
     _alert("speaker.refused", _ERROR, "error", "The speaker refused what the director sent."),
     _alert(

@@ -1,0 +1,95 @@
+"""Somebody else announces an address that is held here: heard, and told at most once a minute.
+
+There is a listener on an interface only while an address of it is held.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from ipaddress import IPv4Address, IPv6Address
+
+from lvsha.wire.conflict import ArpListener, Claim, NeighbourListener
+
+Address = IPv4Address | IPv6Address
+Listener = ArpListener | NeighbourListener
+
+PERIOD = 60.0
+"""Seconds between two reports about one address."""
+BATCH = 16
+
+
+class Conflicts:
+    """Watches all held addresses."""
+
+    def __init__(self, claimed: Callable[[str, Claim], None]) -> None:
+        """`claimed` is called with the interface and what was heard there."""
+        self._claimed = claimed
+        self._owners: dict[str, Mapping[str, frozenset[Address]]] = {}
+        self._listeners: dict[tuple[str, int], Listener] = {}
+        self._told: dict[tuple[str, Address], float] = {}
+
+    def watch(self, owner: str, addresses: Mapping[str, frozenset[Address]]) -> None:
+        """The owner holds these, by interface; none when it holds nothing any more."""
+        before = self._interfaces()
+        self._owners[owner] = addresses
+        for interface in before | self._interfaces():
+            self._refresh(interface)
+
+    def reopen(self, interface: str) -> None:
+        """The interface of this name is another one now, or gone."""
+        for family in (4, 6):
+            self._close(interface, family)
+        if interface in self._interfaces():
+            self._refresh(interface)
+
+    def close(self) -> None:
+        """Listen no more."""
+        for interface, family in list(self._listeners):
+            self._close(interface, family)
+
+    def _interfaces(self) -> set[str]:
+        return {interface for addresses in self._owners.values() for interface in addresses}
+
+    def _refresh(self, interface: str) -> None:
+        held = [a for each in self._owners.values() for a in each.get(interface, ())]
+        for family in (4, 6):
+            wanted = [address for address in held if address.version == family]
+            if wanted:
+                # An interface that is not there has nobody on it who could claim anything.
+                with contextlib.suppress(OSError):
+                    self._listener(interface, family).watch(wanted)
+            else:
+                self._close(interface, family)
+
+    def _listener(self, interface: str, family: int) -> Listener:
+        known = self._listeners.get((interface, family))
+        if known is not None:
+            return known
+        made: Listener = ArpListener(interface) if family == 4 else NeighbourListener(interface)
+        self._listeners[interface, family] = made
+        asyncio.get_running_loop().add_reader(made.fileno(), self._read, interface, made)
+        return made
+
+    def _close(self, interface: str, family: int) -> None:
+        listener = self._listeners.pop((interface, family), None)
+        if listener is not None:
+            asyncio.get_running_loop().remove_reader(listener.fileno())
+            listener.close()
+
+    def _read(self, interface: str, listener: Listener) -> None:
+        for _ in range(BATCH):
+            try:
+                claim = listener.receive()
+            except OSError:
+                return
+            if claim is not None:
+                self._hear(interface, claim)
+
+    def _hear(self, interface: str, claim: Claim) -> None:
+        now = asyncio.get_running_loop().time()
+        key = interface, claim.address
+        if now - self._told.get(key, float("-inf")) >= PERIOD:
+            self._told[key] = now
+            self._claimed(interface, claim)

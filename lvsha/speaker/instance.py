@@ -1,0 +1,314 @@
+"""One virtual router's hands and ears: its sockets, addresses, announcements and trackers.
+
+The election is the group's (`shell`, `lvsha.vrrp`); an `Instance` packs and sends what the group
+says, lets in what it hears, holds addresses while it is told to, and sums up what its trackers
+find into a priority and a set of faults.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol
+
+from lvsha.kernel.addresses import Place
+from lvsha.speaker import trackers
+from lvsha.speaker.announce import Target
+from lvsha.speaker.node import Node
+from lvsha.speaker.spec import Hmac, InstanceSpec, InterfaceTracker, Password, Tracker
+from lvsha.speaker.trackers.base import Standing, standing
+from lvsha.vrrp.admission import Admission
+from lvsha.vrrp.auth import Key, Keyring, Mode
+from lvsha.vrrp.member import Spec, effective_priority
+from lvsha.vrrp.packet import Advert, PacketError, Reason, pack
+from lvsha.wire.advert import Datagram, group
+
+Address = IPv4Address | IPv6Address
+
+QUIET = 10.0
+"""Seconds between two reports of one kind: what is heard can be forged and must not flood a log."""
+
+_NOWHERE: dict[int, Address] = {4: IPv4Address(0), 6: IPv6Address(0)}
+_FORGED = frozenset(reason for reason in Reason if reason.value.startswith("auth_")) | {Reason.PASSWORD}
+
+
+class Owner(Protocol):
+    """The group that an instance belongs to."""
+
+    def heard(self, instance: Instance, advert: Advert, source: Address) -> None:
+        """An advert that was let in."""
+
+    def faulty(self, instance: Instance, name: str, bad: bool) -> None:
+        """Something without which the instance may not be master failed, or is well again."""
+
+    def reprioritised(self, instance: Instance, priority: int) -> None:
+        """Trackers made this the priority."""
+
+    def moved(self, instance: Instance, source: Address) -> None:
+        """The address that adverts come from is another one."""
+
+
+class Instance:
+    """The shell of one virtual router."""
+
+    def __init__(self, spec: InstanceSpec, node: Node, owner: Owner) -> None:
+        self.spec = spec
+        self.source: Address = _NOWHERE[spec.family]
+        self.sent = 0
+        self.unsent: Counter[str] = Counter()
+        self.standings: dict[str, Standing] = {}
+        self.faults: dict[str, str] = {}
+        """What forbids to be master -> why."""
+        self._node = node
+        self._owner = owner
+        self._admission = self._door()
+        self._holding = False
+        self._tasks: dict[Tracker, asyncio.Task[None]] = {}
+        self._quiet: dict[str, tuple[float, int]] = {}
+
+    # --- life -------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Begin to listen and to track."""
+        spec = self.spec
+        self._node.sockets.listen(spec.interface, spec.family, spec.vrid, self._hear)
+        self.look()
+        for tracker in spec.trackers:
+            self._track(tracker)
+
+    def close(self) -> None:
+        """Give up addresses, sockets and trackers."""
+        self.release()
+        self._node.sockets.forget(self.spec.interface, self.spec.family, self.spec.vrid)
+        for task in self._tasks.values():
+            task.cancel()
+        self._tasks.clear()
+
+    def respec(self, spec: InstanceSpec) -> None:
+        """Other settings, from now on."""
+        old, self.spec = self.spec, spec
+        old_door = self._admission
+        self._admission = self._door()
+        self._admission.admitted, self._admission.refused = old_door.admitted, old_door.refused
+        if (old.interface, old.family, old.vrid) != (spec.interface, spec.family, spec.vrid):
+            self._node.sockets.forget(old.interface, old.family, old.vrid)
+            self._node.sockets.listen(spec.interface, spec.family, spec.vrid, self._hear)
+        self._retrack(old)
+        self.look()
+
+    # --- the machine around it -------------------------------------------------------------------
+
+    def look(self) -> None:
+        """The node's interfaces or addresses changed: what does it mean for this instance?"""
+        link = self._node.tables.links.get(self.spec.interface)
+        trouble = f"{self.spec.interface} does not exist" if link is None else link.trouble
+        self._fault(f"interface {self.spec.interface}", trouble)
+        self._look_at_source()
+        for tracker in self.spec.trackers:
+            if isinstance(tracker, InterfaceTracker):
+                self._look_at_interface(tracker)
+
+    def _look_at_source(self) -> None:
+        source = self._node.tables.source(self.spec, self._node.virtual)
+        wanted = self.spec.source or f"IPv{self.spec.family} address to send from"
+        self._fault("source", "" if source else f"{self.spec.interface} has no {wanted}")
+        if source is not None and source != self.source:
+            self.source = source
+            self._owner.moved(self, source)
+
+    def _look_at_interface(self, tracker: InterfaceTracker) -> None:
+        link = self._node.tables.links.get(tracker.interface)
+        trouble = f"{tracker.interface} does not exist" if link is None else link.trouble
+        self.stand(tracker.name, standing(not trouble, tracker.weight, trouble))
+
+    # --- adverts ------------------------------------------------------------------------------------
+
+    def member(self) -> Spec:
+        """The settings as the election knows them."""
+        spec = self.spec
+        return Spec(
+            name=spec.name,
+            vrid=spec.vrid,
+            source=self.source,
+            priority=spec.priority,
+            addresses=tuple(virtual.address.ip for virtual in spec.addresses),
+            version=spec.version,
+            interval=spec.interval,
+            preempt=spec.preempt,
+            preempt_delay=spec.preempt_delay,
+            start_delay=spec.start_delay,
+            accept=spec.accept,
+            witness=spec.witness is not None,
+            password=spec.auth.password.encode() if isinstance(spec.auth, Password) else None,
+        )
+
+    def send(self, advert: Advert) -> bool:
+        """Send an advert to the group or to every unicast peer; whether it went to all."""
+        spec, went = self.spec, True
+        trailer = b""
+        for destination in spec.peers or (group(spec.family),):
+            payload = pack(advert, self.source, destination, checksum=spec.checksum.value)
+            if self._admission.keyring is not None:
+                trailer = trailer or self._admission.keyring.sign(payload, self.source, time.time())
+                payload = pack(
+                    advert, self.source, destination, checksum=spec.checksum.value, trailer=trailer
+                )
+            try:
+                self._node.sockets.send(spec.interface, spec.family, payload, self.source, destination)
+            except OSError as error:
+                went = False
+                self.unsent[str(error.strerror)] += 1
+                self._tell_quietly("vrrp.unsent", str(destination), error=f"{destination}: {error.strerror}")
+        self.sent += 1
+        return went
+
+    def _hear(self, datagram: Datagram) -> None:
+        source = datagram.source
+        try:
+            advert = self._admission.admit(
+                datagram.payload, source, datagram.destination, datagram.ttl, time.time()
+            )
+        except PacketError as error:
+            event = "vrrp.forged" if error.reason in _FORGED else "vrrp.refused"
+            # By reason, not by source: whoever forges sources would get a line for each.
+            self._tell_quietly(
+                event, error.reason.value, reason=error.reason.value, source=str(source), detail=error.detail
+            )
+            return
+        self._owner.heard(self, advert, source)
+
+    @property
+    def received(self) -> int:
+        """Adverts that were let in."""
+        return self._admission.admitted
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Adverts that were not, by reason."""
+        return {reason.value: count for reason, count in self._admission.refused.items()}
+
+    def _door(self) -> Admission:
+        spec = self.spec
+        keyring = _keyring(spec.auth, spec) if isinstance(spec.auth, Hmac) else None
+        return Admission(self.member(), peers=spec.peers, ttl_min=spec.ttl_min, keyring=keyring)
+
+    # --- addresses --------------------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Have the addresses on this node, now and while they are not released."""
+        self._holding = True
+        spec = self.spec
+        self._node.leases.hold(spec.name, self._places(), spec.lease)
+        by_interface: dict[str, set[Address]] = {}
+        for virtual in spec.every_address:
+            by_interface.setdefault(virtual.interface, set()).add(virtual.address.ip)
+        self._node.conflicts.watch(spec.name, {name: frozenset(held) for name, held in by_interface.items()})
+
+    def release(self) -> None:
+        """Have them no more."""
+        self._holding = False
+        self._node.announcements.end(self.spec.name)
+        self._node.leases.drop(self.spec.name)
+        self._node.conflicts.watch(self.spec.name, {})
+
+    def rehold(self) -> None:
+        """Interfaces changed: what was held on one that is another now is held there."""
+        if self._holding:
+            self.hold()
+
+    def announce(self, places: Sequence[Place]) -> None:
+        """These addresses are here since now: tell the neighbours."""
+        links = {link.index: link for link in self._node.tables.links.values()}
+        targets = [
+            Target(place.address.ip, links[place.index].name, links[place.index].mac)
+            for place in places
+            if place.index in links
+        ]
+        self._node.announcements.begin(self.spec.name, targets, self.spec.garp)
+
+    def _places(self) -> list[Place]:
+        """Where the addresses belong, as far as the interfaces are there."""
+        links = self._node.tables.links
+        return [
+            Place(virtual.address, links[virtual.interface].index)
+            for virtual in self.spec.every_address
+            if virtual.interface in links
+        ]
+
+    # --- trackers ---------------------------------------------------------------------------------
+
+    @property
+    def priority(self) -> int:
+        """With everything that trackers add."""
+        return effective_priority(self.spec.priority, [s.weight for s in self.standings.values()])
+
+    def stand(self, name: str, now: Standing) -> None:
+        """A tracked thing stands so."""
+        before, priority = self.standings.get(name, Standing()), self.priority
+        self.standings[name] = now
+        if before.ok != now.ok:
+            event = "tracker.recovered" if now.ok else "tracker.failed"
+            weight = abs(now.weight or before.weight)
+            self._say(event, tracker=name, weight=weight, detail=now.why)
+        self._fault(name, now.why or "failed" if now.fault else "")
+        if self.priority != priority:
+            self._say("vrrp.priority", priority=self.priority, before=priority, why=f"{name}: {now.why}")
+            self._owner.reprioritised(self, self.priority)
+
+    def unstand(self, name: str) -> None:
+        """A thing is tracked no more."""
+        if name in self.standings:
+            self.stand(name, Standing(why="is not tracked any more"))
+            del self.standings[name]
+
+    def _fault(self, name: str, why: str) -> None:
+        known = self.faults.get(name)
+        if why:
+            self.faults[name] = why
+        else:
+            self.faults.pop(name, None)
+        if (known is None) == bool(why):
+            self._owner.faulty(self, name, bool(why))
+
+    def _track(self, tracker: Tracker) -> None:
+        task = trackers.start(tracker, self.spec.interface, lambda now: self.stand(tracker.name, now))
+        if task is not None:
+            self._tasks[tracker] = task
+
+    def _retrack(self, old: InstanceSpec) -> None:
+        """Trackers that stay as they are go on undisturbed."""
+        if old.interface != self.spec.interface:
+            self._fault(f"interface {old.interface}", "")
+        for tracker in set(old.trackers) - set(self.spec.trackers):
+            task = self._tasks.pop(tracker, None)
+            if task is not None:
+                task.cancel()
+            self.unstand(tracker.name)
+        for tracker in self.spec.trackers:
+            if tracker not in old.trackers:
+                self._track(tracker)
+
+    # --- telling ----------------------------------------------------------------------------------
+
+    def _say(self, event: str, **fields: object) -> None:
+        self._node.say(event, instance=self.spec.name, interface=self.spec.interface, **fields)
+
+    def _tell_quietly(self, event: str, what: str, **fields: object) -> None:
+        """Tell it at once, then at most every QUIET seconds with the number of times since."""
+        now = asyncio.get_running_loop().time()
+        key = f"{event} {what}"
+        last, count = self._quiet.get(key, (float("-inf"), 0))
+        if now - last < QUIET:
+            self._quiet[key] = last, count + 1
+            return
+        self._quiet[key] = now, 0
+        self._say(event, count=count + 1, **fields)
+
+
+def _keyring(auth: Hmac, spec: InstanceSpec) -> Keyring:
+    keys = [Key(number, bytes.fromhex(key)) for number, key in auth.keys.items()]
+    window = auth.window if auth.window is not None else max(3 * spec.interval, 5.0)
+    return Keyring(keys, auth.active, mode=Mode(auth.mode.value), window=window, senders=len(spec.peers))

@@ -1,0 +1,196 @@
+"""The addresses this node should hold, and the loop that keeps it so.
+
+Owners (instances) say what they hold; `Leases` compares that with what it has put into the
+kernel and makes the difference good, in one batch for additions and one for removals, whatever
+order the wishes came in: an instance that is master for an instant leaves nothing behind.
+
+A lease is renewed every quarter of its lifetime. An address that somebody else removes is put
+back; one that the kernel refuses is tried again every second. Netlink is waited for in a
+thread (`lvsha.kernel.netlink`), so that whoever holds the kernel's routing lock does not hold up
+an advert.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from lvsha.errors import KernelError
+from lvsha.kernel.addresses import Addresses, Place
+
+RETRY = 1.0
+"""Seconds until a refused address is tried again."""
+RENEWALS = 4
+"""How often a lease is renewed within its lifetime."""
+
+
+class Listener(Protocol):
+    """Who is told how the addresses fare."""
+
+    def put(self, owner: str, places: Sequence[Place]) -> None:
+        """These are here now and were not before."""
+
+    def removed(self, places: Sequence[Place]) -> None:
+        """These were taken away as wanted."""
+
+    def refused(self, place: Place, why: str) -> None:
+        """The kernel would not have this one, again and again; told once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What one owner wants."""
+
+    places: tuple[Place, ...]
+    lifetime: int | None
+    """Whole seconds; None: for ever."""
+
+
+class Leases:
+    """All addresses of all owners."""
+
+    def __init__(self, addresses: Addresses, listener: Listener) -> None:
+        self._addresses = addresses
+        self._listener = listener
+        self._wanted: dict[str, Holding] = {}
+        self._put_at: dict[Place, float] = {}
+        """When what is in the kernel was put or renewed last."""
+        self._refused: dict[Place, float] = {}
+        """When to try again."""
+        self._removing: frozenset[Place] = frozenset()
+        self._wake = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def hold(self, owner: str, places: Sequence[Place], lifetime: int | None) -> None:
+        """From now on the owner holds these and no others."""
+        self._wanted[owner] = Holding(tuple(places), lifetime)
+        self._look()
+
+    def drop(self, owner: str) -> None:
+        """The owner holds nothing any more."""
+        if self._wanted.pop(owner, None) is not None:
+            self._look()
+
+    def adopt(self, places: Sequence[Place]) -> None:
+        """These are in the kernel already, from a process before this one.
+
+        Those that somebody holds are renewed and kept, the others are removed.
+        """
+        self._put_at |= dict.fromkeys(places, float("-inf"))
+        self._look()
+
+    def lost(self, place: Place) -> bool:
+        """The kernel says that an address is gone; whether it should have stayed. It is put back."""
+        if self._put_at.pop(place, None) is None or place not in self._lifetimes():
+            return False
+        self._look()
+        return place not in self._removing
+
+    def holds(self, place: Place) -> bool:
+        """Whether an address is in the kernel because somebody here wants it."""
+        return place in self._put_at
+
+    def held(self) -> list[Place]:
+        """Every address that was put into the kernel here."""
+        return list(self._put_at)
+
+    async def settled(self) -> None:
+        """Wait until the kernel holds what is wanted, or has refused it."""
+        await self._settled.wait()
+
+    async def run(self) -> None:
+        """Keep the kernel as wanted, for ever."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._settle()
+            except KernelError as error:
+                # What came of it is not known: put everything again soon.
+                self._give_up(str(error))
+            self._arm()
+            if not self._wake.is_set():
+                self._settled.set()
+
+    def _look(self) -> None:
+        self._settled.clear()
+        self._wake.set()
+
+    def _lifetimes(self) -> dict[Place, int | None]:
+        return {place: held.lifetime for held in self._wanted.values() for place in held.places}
+
+    async def _settle(self) -> None:
+        now = asyncio.get_running_loop().time()
+        wanted = self._lifetimes()
+        due = [place for place, lifetime in wanted.items() if self._due(place, lifetime) <= now]
+        for lifetime in {wanted[place] for place in due}:
+            await self._put([place for place in due if wanted[place] == lifetime], lifetime)
+        # What is wanted may have changed meanwhile.
+        wanted = self._lifetimes()
+        await self._remove([place for place in self._put_at if place not in wanted])
+
+    async def _put(self, places: list[Place], lifetime: int | None) -> None:
+        refused = await self._addresses.put(places, lifetime)
+        now = asyncio.get_running_loop().time()
+        new = []
+        for place in places:
+            if place in refused:
+                self._refuse(place, str(refused[place]), now)
+                continue
+            # An address adopted from before is as good as new: its neighbours may have forgotten it.
+            if self._put_at.get(place, float("-inf")) == float("-inf"):
+                new.append(place)
+            self._put_at[place] = now
+            self._refused.pop(place, None)
+        self._tell(new)
+
+    async def _remove(self, places: list[Place]) -> None:
+        if not places:
+            return
+        self._removing = frozenset(places)
+        refused = await self._addresses.remove(places)
+        self._removing = frozenset()
+        for place in places:
+            self._put_at.pop(place, None)
+            if place in refused:
+                self._listener.refused(place, f"could not be removed: {refused[place]}")
+        self._listener.removed(places)
+
+    def _tell(self, new: list[Place]) -> None:
+        for owner, held in list(self._wanted.items()):
+            theirs = [place for place in held.places if place in new]
+            if theirs:
+                self._listener.put(owner, theirs)
+
+    def _refuse(self, place: Place, why: str, now: float) -> None:
+        if place not in self._refused:
+            self._listener.refused(place, why)
+        self._refused[place] = now + RETRY
+        self._put_at.pop(place, None)
+
+    def _give_up(self, why: str) -> None:
+        now = asyncio.get_running_loop().time()
+        for place in self._lifetimes():
+            self._refuse(place, why, now)
+
+    def _due(self, place: Place, lifetime: int | None) -> float:
+        """When an address is to be put again."""
+        put_at = self._put_at.get(place)
+        if put_at is None:
+            return self._refused.get(place, float("-inf"))
+        if put_at == float("-inf"):
+            return put_at
+        return float("inf") if lifetime is None else put_at + lifetime / RENEWALS
+
+    def _arm(self) -> None:
+        """One timer for all renewals and retries."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        dues = [self._due(place, lifetime) for place, lifetime in self._lifetimes().items()]
+        first = min(dues, default=float("inf"))
+        if first < float("inf"):
+            self._timer = asyncio.get_running_loop().call_at(first, self._wake.set)

@@ -1,0 +1,155 @@
+"""What the kernel and the neighbours tell, and which instance it concerns.
+
+Links come, go and lose their carrier; addresses are removed by others; somebody announces an
+address that is held here; the kernel refuses one. All of it arrives here, is written into the
+node's tables, handed to the groups, and told to the operator.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable, Sequence
+
+from lvsha.kernel.addresses import Addresses, Held, Place
+from lvsha.kernel.links import Link
+from lvsha.kernel.watch import AddressChanged, AddressGone, Change, LinkChanged, LinkGone
+from lvsha.speaker.announce import Announcements
+from lvsha.speaker.conflicts import Conflicts
+from lvsha.speaker.lease import Leases
+from lvsha.speaker.node import Node, Say, Tables
+from lvsha.speaker.shell import Shell
+from lvsha.speaker.sockets import Sockets
+from lvsha.wire.announce import Announcer
+from lvsha.wire.conflict import Claim
+
+Shells = Callable[[], Iterable[Shell]]
+
+
+class News:
+    """Makes the node, and keeps it in touch with the kernel and the instances."""
+
+    def __init__(
+        self,
+        addresses: Addresses,
+        announcer: Announcer,
+        advertised: Callable[[str, float], None],
+        say: Say,
+        shells: Shells,
+    ) -> None:
+        self._say = say
+        self._shells = shells
+        self._broken: set[str] = set()
+        """Interfaces that frames could not be sent on, told once until they change."""
+        self.node = Node(
+            tables=Tables(),
+            sockets=Sockets(self._broke),
+            leases=Leases(addresses, self),
+            announcements=Announcements(announcer, self._broke),
+            conflicts=Conflicts(self._claimed),
+            say=say,
+            advertised=advertised,
+        )
+
+    # --- the kernel ----------------------------------------------------------------------------
+
+    def everything(self, links: Sequence[Link], held: Sequence[Held]) -> None:
+        """The whole state, looked at anew."""
+        before = set(self.node.tables.links)
+        wanted = [place for place in self.node.leases.held() if place not in {one.place for one in held}]
+        self.node.tables.fill(links, held)
+        for name in before - set(self.node.tables.links):
+            self._forget(name)
+        for link in links:
+            self.node.sockets.link(link)
+        for place in wanted:
+            self._lost(place)
+        self._look()
+
+    def changed(self, changes: Iterable[Change]) -> None:
+        """Interfaces or addresses changed."""
+        look = [self._take(change) for change in changes]
+        if any(look):
+            self._look()
+
+    def _take(self, change: Change) -> bool:
+        """One change; whether the instances have to look."""
+        match change:
+            case LinkChanged(link):
+                return self._link(link)
+            case LinkGone(link):
+                self.node.tables.unlink(link)
+                self._forget(link.name)
+                return True
+            case AddressChanged(held):
+                self.node.tables.address(held)
+                return not self.node.leases.holds(held.place)
+            case AddressGone(held):
+                self.node.tables.unaddress(held)
+                return not self._lost(held.place)
+            case _:
+                return False
+
+    def _link(self, link: Link) -> bool:
+        before = self.node.tables.links.get(link.name)
+        former = self.node.tables.link(link)
+        if former is not None:
+            self._forget(former)
+        if before == link:
+            return False
+        self._broken.discard(link.name)
+        self.node.sockets.link(link)
+        if before is None or before.index != link.index:
+            self.node.conflicts.reopen(link.name)
+        return True
+
+    def _forget(self, name: str) -> None:
+        self.node.sockets.gone(name)
+        self.node.conflicts.reopen(name)
+
+    def _lost(self, place: Place) -> bool:
+        """An address is gone; whether it was one that was put here."""
+        known = self.node.leases.holds(place)
+        if self.node.leases.lost(place) and self._name(place.index):
+            self._say("vip.lost", **self._of(place))
+        return known
+
+    def _look(self) -> None:
+        for shell in list(self._shells()):
+            shell.look()
+
+    # --- leases, announcements, conflicts ------------------------------------------------------
+
+    def put(self, owner: str, places: Sequence[Place]) -> None:
+        """Addresses are here that were not before: announce them."""
+        for shell in self._shells():
+            if owner in shell.instances:
+                shell.instances[owner].announce(places)
+        for place in places:
+            self._say("vip.added", **self._of(place))
+
+    def removed(self, places: Sequence[Place]) -> None:
+        """Addresses were taken away as wanted."""
+        for place in places:
+            self._say("vip.removed", **self._of(place))
+
+    def refused(self, place: Place, why: str) -> None:
+        """The kernel would not have an address."""
+        self._say("vip.failed", **self._of(place), error=why)
+
+    def _claimed(self, interface: str, claim: Claim) -> None:
+        link = self.node.tables.links.get(interface)
+        if link is None or link.mac.hex(":") != claim.mac:
+            self._say("vip.conflict", address=str(claim.address), interface=interface, mac=claim.mac)
+
+    def _broke(self, interface: str, error: OSError) -> None:
+        # A link that is down is told as such by everything that depends on it.
+        if error.errno not in (errno.ENETDOWN, errno.ENODEV, errno.ENXIO) and interface not in self._broken:
+            self._broken.add(interface)
+            self._say("speaker.hindered", interface=interface, error=error.strerror or str(error))
+
+    def _of(self, place: Place) -> dict[str, str]:
+        return {"address": str(place.address), "interface": self._name(place.index) or str(place.index)}
+
+    def _name(self, index: int) -> str:
+        links = self.node.tables.links.values()
+        return next((link.name for link in links if link.index == index), "")

@@ -1,0 +1,120 @@
+"""The machine as its instances see it: interfaces, its own addresses, and what they share.
+
+The tables are filled by one look at the kernel and kept by what it tells afterwards
+(`lvsha.kernel.watch`); nothing is polled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol
+
+from lvsha.kernel.addresses import OURS, Held, Place
+from lvsha.kernel.links import Link
+from lvsha.speaker.announce import Announcements
+from lvsha.speaker.conflicts import Conflicts
+from lvsha.speaker.lease import Leases
+from lvsha.speaker.sockets import Sockets
+from lvsha.speaker.spec import InstanceSpec
+
+Address = IPv4Address | IPv6Address
+
+_TENTATIVE = 0x40
+_OPTIMISTIC = 0x04
+_DAD_FAILED = 0x08
+
+
+class Say(Protocol):
+    """How something is told to the operator: by a name of the catalogue of events, with its fields."""
+
+    def __call__(self, event: str, **fields: object) -> None:
+        """Tell it."""
+
+
+class Tables:
+    """Interfaces by name, and every address on them."""
+
+    def __init__(self) -> None:
+        self.links: dict[str, Link] = {}
+        self._held: dict[Place, Held] = {}
+
+    def fill(self, links: Iterable[Link], held: Iterable[Held]) -> None:
+        """Everything anew."""
+        self.links = {link.name: link for link in links}
+        self._held = {one.place: one for one in held}
+
+    def link(self, link: Link) -> str | None:
+        """An interface came or changed; its former name, if it had another."""
+        former = next(
+            (n for n, other in self.links.items() if other.index == link.index and n != link.name), None
+        )
+        if former is not None:
+            del self.links[former]
+        self.links[link.name] = link
+        return former
+
+    def unlink(self, link: Link) -> None:
+        """An interface is gone, and with it its addresses."""
+        self.links.pop(link.name, None)
+        self._held = {place: one for place, one in self._held.items() if place.index != link.index}
+
+    def address(self, held: Held) -> None:
+        """An address came or changed."""
+        self._held[held.place] = held
+
+    def unaddress(self, held: Held) -> None:
+        """An address is gone."""
+        self._held.pop(held.place, None)
+
+    def ours(self) -> list[Place]:
+        """The addresses that lvsha put here, this process or one before it."""
+        return [place for place, one in self._held.items() if one.mark == OURS]
+
+    def present(self, address: Address) -> bool:
+        """Whether the machine has an address, on any interface."""
+        return any(place.address.ip == address for place in self._held)
+
+    def source(self, spec: InstanceSpec, virtual: frozenset[Address]) -> Address | None:
+        """The address that an instance sends from: as told, else the interface's first that is not virtual.
+
+        Multicast over IPv6 is sent from a link-local address (RFC 9568, 5.1.2.1).
+        """
+        if spec.source is not None:
+            return spec.source if self.present(spec.source) else None
+        link = self.links.get(spec.interface)
+        if link is None:
+            return None
+        local = spec.family == 6 and (not spec.peers or spec.peers[0].is_link_local)
+        for place, one in self._held.items():
+            if place.index != link.index or one.mark == OURS or place.address.ip in virtual:
+                continue
+            if _usable(one, spec.family) and place.address.ip.is_link_local == local:
+                return place.address.ip
+        return None
+
+
+def _usable(held: Held, family: int) -> bool:
+    if held.place.address.version != family:
+        return False
+    if family == 4:
+        return not held.secondary
+    tentative = held.flags & _TENTATIVE and not held.flags & _OPTIMISTIC
+    return not tentative and not held.flags & _DAD_FAILED
+
+
+@dataclass(slots=True)
+class Node:
+    """What all instances share."""
+
+    tables: Tables
+    sockets: Sockets
+    leases: Leases
+    announcements: Announcements
+    conflicts: Conflicts
+    say: Say
+    advertised: Callable[[str, float], None]
+    """Keeps the time of a group's last advert over a crash."""
+    virtual: frozenset[Address] = field(default_factory=frozenset)
+    """Every virtual address of every instance."""

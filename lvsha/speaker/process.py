@@ -1,0 +1,186 @@
+"""The speaker's process: puts the parts together, runs them, and ends them in good order.
+
+It is started by the parent (with a pipe on which it says that it lives) or by hand. A second
+speaker in one runtime directory waits for the first one's end: one that resigns is not to be
+overtaken by its successor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+from pathlib import Path
+from typing import IO
+
+from lvsha.errors import LvshaError, StateError, UnavailableError
+from lvsha.kernel.addresses import Addresses
+from lvsha.kernel.links import Links
+from lvsha.kernel.watch import Missed, Watch
+from lvsha.log import emit, setup
+from lvsha.speaker import realtime
+from lvsha.speaker.loop import SpeakerLoop
+from lvsha.speaker.messages import Event, Report
+from lvsha.speaker.port import Port
+from lvsha.speaker.speaker import Speaker
+from lvsha.speaker.state import Files
+from lvsha.wire.announce import Announcer
+
+BEAT = 0.5
+COLLECT = 10.0
+"""Seconds between two collections of garbage."""
+PREDECESSOR = 6.0
+"""Seconds to wait for the end of a speaker before this one."""
+
+
+def run(runtime: Path, *, pipe: int | None = None, console: bool | None = None) -> int:
+    """Be the speaker until told to stop; the exit status.
+
+    `pipe`: where `beat` is written, a line at least every second. `console`: the form of the log.
+    """
+    setup(console=console)
+    runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with asyncio.Runner(loop_factory=SpeakerLoop) as runner:
+        try:
+            runner.run(_main(runtime, pipe))
+        except LvshaError as error:
+            emit("daemon.failed", task="speaker", error=str(error))
+            return 1
+    return 0
+
+
+async def _main(runtime: Path, pipe: int | None) -> None:
+    with await _alone(runtime):
+        await Process(runtime, pipe).run()
+
+
+class Process:
+    """The parts of a running speaker, and its voice."""
+
+    def __init__(self, runtime: Path, pipe: int | None) -> None:
+        """Raises KernelError or OSError where the machine lacks something that is needed."""
+        self._loop = asyncio.get_running_loop()
+        self._pipe = pipe
+        self._addresses, self._looking, self._links = Addresses.open(), Addresses.open(), Links.open()
+        self._watch, self._announcer = Watch(), Announcer()
+        self._files = Files(runtime)
+        self._speaker = Speaker(self._addresses, self._announcer, self._files, self)
+        self._port = Port(runtime / "speaker.sock", self._speaker)
+
+    async def run(self) -> None:
+        """From the first look at the kernel to the last address that is removed."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._speaker.stopping.set)
+        self._privilege()
+        self._loop.add_reader(self._watch.fileno(), self._read)
+        await self._look()
+        async with asyncio.TaskGroup() as tasks:
+            eternal = [
+                tasks.create_task(self._speaker.news.node.leases.run(), name="leases"),
+                tasks.create_task(self._speaker.run(), name="grace"),
+                tasks.create_task(self._beat(), name="beat"),
+                tasks.create_task(self._collect(), name="collect"),
+            ]
+            self._begin()
+            self._port.open()
+            await self._speaker.stopping.wait()
+            await self._speaker.end()
+            for task in eternal:
+                task.cancel()
+        self._close()
+
+    # --- voice ---------------------------------------------------------------------------------
+
+    def send(self, report: Report) -> None:
+        """To the director, where there is one."""
+        self._port.send(report)
+
+    def say(self, event: str, **fields: object) -> None:
+        """To the director, which logs it; without one, to the log."""
+        if self._port.connected:
+            self._port.send(Event(event=event, fields=fields))
+        else:
+            emit(event, **fields)
+
+    def hang_up(self) -> None:
+        """Let the director go, so that it comes again."""
+        self._port.hang_up()
+
+    # --- parts ---------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Go on where a process before this one was killed, or start anew."""
+        try:
+            found = self._files.load()
+        except StateError as error:
+            emit("state.discarded", file="speaker.json", error=str(error))
+            found = None
+        if found is None:
+            self._speaker.begin()
+        else:
+            self._speaker.resume(found)
+
+    def _privilege(self) -> None:
+        realtime.protect()
+        refused = [why for why in (realtime.lock_memory(), realtime.schedule()) if why]
+        for why in refused:
+            emit("speaker.hindered", interface=None, error=why)
+        self._speaker.realtime = not any("priority" in why for why in refused)
+        self._speaker.locked = not any("memory" in why for why in refused)
+        realtime.calm()
+
+    def _read(self) -> None:
+        changes = self._watch.receive()
+        self._speaker.news.changed(changes)
+        if any(isinstance(change, Missed) for change in changes):
+            self._relook = self._loop.create_task(self._look(), name="look")
+
+    async def _look(self) -> None:
+        links, held = await self._links.observe(), await self._looking.observe()
+        self._speaker.news.everything(links, held)
+
+    async def _beat(self) -> None:
+        while True:
+            if self._pipe is not None:
+                # A parent that does not read is not worth waiting for; one that is gone ends us by a signal.
+                with contextlib.suppress(OSError):
+                    os.write(self._pipe, b"beat\n")
+            await asyncio.sleep(BEAT)
+
+    async def _collect(self) -> None:
+        while True:
+            await asyncio.sleep(COLLECT)
+            realtime.collect()
+
+    def _close(self) -> None:
+        self._port.close()
+        self._loop.remove_reader(self._watch.fileno())
+        node = self._speaker.news.node
+        for part in (node.sockets, node.conflicts, self._watch, self._announcer):
+            part.close()
+        for netlink in (self._addresses, self._looking, self._links):
+            netlink.close()
+
+
+async def _alone(runtime: Path) -> IO[bytes]:
+    """The lock on a runtime directory. Raises UnavailableError while another speaker has it."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    lock = os.fdopen(os.open(runtime / "speaker.lock", flags, 0o600), "r+b")
+    try:
+        async with asyncio.timeout(PREDECESSOR):
+            while not _locked(lock):  # noqa: ASYNC110 - nobody tells when a lock is free
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        lock.close()
+        raise UnavailableError(f"another speaker runs in {runtime}: stop it first") from None
+    return lock
+
+
+def _locked(lock: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,331 @@
+"""The shell of one election: feeds a `Group` with adverts and the time, and performs its effects.
+
+Everything that can happen ends in `_perform`: effects in their order, then one timer for the
+group's next deadline. An advert is sent before anything else is done, and its time is kept so
+that a process after this one can go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address
+
+from lvsha.speaker import messages
+from lvsha.speaker.instance import Instance
+from lvsha.speaker.messages import InstanceStatus, RoleChange
+from lvsha.speaker.node import Node
+from lvsha.speaker.spec import InstanceSpec
+from lvsha.speaker.witness import ask
+from lvsha.vrrp.effects import Announce, AskWitness, Effect, Enter, Report, Send, State
+from lvsha.vrrp.machine import Group
+from lvsha.vrrp.packet import RESIGN, Advert
+
+Address = IPv4Address | IPv6Address
+
+LATE = 0.05
+"""Seconds by which an advert may be late, besides half an interval, before it is told."""
+QUIET = 10.0
+
+_STATES = {
+    State.INITIAL: messages.State.INIT,
+    State.BACKUP: messages.State.BACKUP,
+    State.MASTER: messages.State.MASTER,
+    State.FAULT: messages.State.FAULT,
+}
+_REPORTS = {
+    "split_brain": "vrrp.split_brain",
+    "interval_mismatch": "vrrp.mismatch",
+    "address_mismatch": "vrrp.mismatch",
+    "owner_conflict": "vrrp.mismatch",
+    "own_address": "vrrp.mismatch",
+    "frozen": "vrrp.late",
+    "woke_late": "vrrp.late",
+    "witness_unreachable": "tracker.failed",
+}
+
+
+class Shell:
+    """One group of instances that fail over together; most often of one."""
+
+    def __init__(
+        self,
+        key: str,
+        specs: Sequence[InstanceSpec],
+        node: Node,
+        changed: Callable[[Shell], None],
+        peer_heard: Callable[[Shell, str], None],
+        *,
+        gated: bool,
+    ) -> None:
+        """`key` names the group over a crash.
+
+        `changed` is called after every change of state, `peer_heard` when an instance has heard
+        another node as master.
+        """
+        self.key = key
+        self.instances = {spec.name: Instance(spec, node, self) for spec in specs}
+        self.why = "not started"
+        self.since = time.time()
+        self.transitions = 0
+        self.peer: Address | None = None
+        """Who was heard last as master while this node was not."""
+        self._node = node
+        self._changed = changed
+        self._peer_heard = peer_heard
+        self._timer: asyncio.TimerHandle | None = None
+        self._late_told = float("-inf")
+        self._asking: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self.group = Group([instance.member() for instance in self.instances.values()], gated=gated)
+
+    @property
+    def state(self) -> messages.State:
+        """Where all instances of the group stand."""
+        return _STATES[self.group.state]
+
+    @property
+    def specs(self) -> tuple[InstanceSpec, ...]:
+        """The settings of its instances."""
+        return tuple(instance.spec for instance in self.instances.values())
+
+    # --- life -------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Have sockets and trackers, and know what is wrong, before the election starts."""
+        for instance in self.instances.values():
+            instance.open()
+
+    def start(self, advertised: float | None = None) -> None:
+        """Begin; with the time of its last advert, as the master that it was."""
+        now = self._loop.time()
+        effects = self.group.start(now) if advertised is None else self.group.resume(advertised, now)
+        self._perform(effects)
+
+    def stop(self) -> None:
+        """Resign and let go of everything."""
+        self._perform(self.group.stop(self._loop.time()))
+        for instance in self.instances.values():
+            instance.close()
+        if self._asking is not None:
+            self._asking.cancel()
+
+    def reconfigure(self, specs: Sequence[InstanceSpec]) -> None:
+        """Other settings, or other instances."""
+        names = {spec.name for spec in specs}
+        for name in [name for name in self.instances if name not in names]:
+            self._dismiss(name)
+        new = [spec for spec in specs if spec.name not in self.instances]
+        kept = {spec.name: spec for spec in specs if spec.name in self.instances}
+        made = {spec.name: Instance(spec, self._node, self) for spec in new}
+        self.instances = {s.name: made.get(s.name) or self.instances[s.name] for s in specs}
+        for spec in kept.values():
+            self.instances[spec.name].respec(spec)
+        for instance in made.values():
+            instance.open()
+        self._settle_settings()
+
+    def _dismiss(self, name: str) -> None:
+        instance = self.instances[name]
+        if self.group.state is State.MASTER:
+            instance.send(self.group.members[name].advert(RESIGN))
+        instance.close()
+        for fault in list(instance.faults):
+            self.faulty(instance, fault, bad=False)
+        del self.instances[name]
+
+    def _settle_settings(self) -> None:
+        """Tell the election what the instances are now, and move the addresses that differ."""
+        now = self._loop.time()
+        effects = self.group.reconfigure([i.member() for i in self.instances.values()], now)
+        for name, instance in self.instances.items():
+            effects += self.group.reprioritise(name, instance.priority, now)
+        for instance in self.instances.values():
+            if self.group.state is State.MASTER:
+                instance.hold()
+        self._perform(effects)
+
+    def look(self) -> None:
+        """The node's interfaces or addresses changed."""
+        for instance in self.instances.values():
+            instance.look()
+            instance.rehold()
+
+    # --- what the instances say ---------------------------------------------------------------------
+
+    def heard(self, instance: Instance, advert: Advert, source: Address) -> None:
+        """An advert was let in."""
+        effects = self.group.receive(instance.spec.name, advert, source, self._loop.time())
+        if self.group.state is not State.MASTER:
+            self.peer = None if advert.priority == RESIGN else source
+        self._perform(effects)
+        if self.peer is not None and self.group.state is not State.MASTER:
+            self._peer_heard(self, instance.spec.name)
+
+    def faulty(self, instance: Instance, name: str, bad: bool) -> None:
+        """Something without which the group may not be master failed, or is well again."""
+        why, now = f"{instance.spec.name}: {name}", self._loop.time()
+        self._perform(self.group.fault(why, now) if bad else self.group.clear(why, now))
+
+    def reprioritised(self, instance: Instance, priority: int) -> None:
+        """Trackers made this the priority."""
+        if instance.spec.name in self.group.members:
+            self._perform(self.group.reprioritise(instance.spec.name, priority, self._loop.time()))
+
+    def moved(self, instance: Instance, source: Address) -> None:
+        """Adverts come from another address now."""
+        if instance.spec.name in self.group.members:
+            self._perform(self.group.readdress(instance.spec.name, source, self._loop.time()))
+
+    # --- what the director says -----------------------------------------------------------------
+
+    def hold(self, why: str) -> None:
+        """Be no master until `release` with the same words."""
+        self._perform(self.group.hold(why, self._loop.time()))
+
+    def release(self, why: str) -> None:
+        """End a hold."""
+        self._perform(self.group.release(why, self._loop.time()))
+
+    def open_gate(self) -> None:
+        """The director is ready."""
+        self._perform(self.group.open_gate(self._loop.time()))
+
+    def preemption(self, allowed: bool) -> None:
+        """Whether a master of lower priority may be taken over from."""
+        self._perform(self.group.preemption(allowed, self._loop.time()))
+
+    # --- performing -------------------------------------------------------------------------------
+
+    def _perform(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send(member, advert):
+                    self._send(member, advert)
+                case Enter(state, why):
+                    self._enter(state, why)
+                case Announce(member):
+                    self._node.announcements.again(member)
+                case AskWitness():
+                    self._ask()
+                case Report(event, fields):
+                    self._report(event, fields)
+        if any(isinstance(effect, Send) for effect in effects):
+            self.keep_time()
+        self._rearm()
+
+    def _send(self, member: str, advert: Advert) -> None:
+        # A member that has just gone has said its last word already.
+        instance = self.instances.get(member)
+        if instance is not None:
+            instance.send(advert)
+
+    def _enter(self, state: State, why: str) -> None:
+        self.why, self.since = why, time.time()
+        for instance in self.instances.values():
+            if state is State.MASTER:
+                instance.hold()
+            else:
+                instance.release()
+        if state is State.MASTER:
+            self.transitions += 1
+            self.peer = None
+        self.keep_time()
+        self._loop.call_soon(self._changed, self)
+
+    def keep_time(self) -> None:
+        """Keep when the group advertised last, for a process after this one."""
+        master = self.group.state is State.MASTER
+        self._node.advertised(self.key, (self.group.last_advert_at or 0.0) if master else 0.0)
+
+    def _rearm(self) -> None:
+        due = self.group.deadline
+        if self._timer is not None:
+            if self._timer.when() == due and not self._timer.cancelled():
+                return
+            self._timer.cancel()
+        self._timer = None if due is None else self._loop.call_at(due, self._expire, due)
+
+    def _expire(self, due: float) -> None:
+        self._timer = None
+        late = self._loop.time() - due
+        specs = self.specs
+        if late > min(spec.interval for spec in specs) / 2 + LATE:
+            self._tell_late(late)
+        if late > min(spec.interval for spec in specs) / 2:
+            # What was heard meanwhile waits in the sockets, and may be news.
+            for spec in specs:
+                self._node.sockets.drain(spec.interface, spec.family)
+        self._perform(self.group.expire(self._loop.time()))
+
+    def _tell_late(self, seconds: float) -> None:
+        now = self._loop.time()
+        if now - self._late_told >= QUIET and self.group.state is State.MASTER:
+            self._late_told = now
+            first = self.specs[0]
+            self._node.say(
+                "vrrp.late", instance=first.name, interface=first.interface, seconds=round(seconds, 3)
+            )
+
+    def _ask(self) -> None:
+        if self._asking is not None:
+            self._asking.cancel()
+        witnesses = {spec.witness for spec in self.specs if spec.witness is not None}
+        self._asking = self._loop.create_task(self._hear_witnesses(witnesses), name=f"witness {self.key}")
+
+    async def _hear_witnesses(self, witnesses: set[Address]) -> None:
+        answers = await asyncio.gather(*(ask(witness) for witness in witnesses))
+        self._perform(self.group.witness(all(answers), self._loop.time()))
+
+    def _report(self, event: str, fields: Mapping[str, str | float]) -> None:
+        name = str(fields.get("member", self.specs[0].name))
+        instance = self.instances.get(name)
+        head = {"instance": name, "interface": instance.spec.interface if instance else ""}
+        known = _REPORTS.get(event, "vrrp.mismatch")
+        body: dict[str, object]
+        match known:
+            case "vrrp.late":
+                body = {"seconds": round(float(fields["seconds"]), 3)}
+            case "vrrp.split_brain":
+                seconds = round(time.time() - self.since, 3)
+                body = {"peer": fields["source"], "priority": fields["priority"], "seconds": seconds}
+            case "tracker.failed":
+                body = {"tracker": "witness", "weight": 0, "detail": "the witness does not answer"}
+            case _:
+                rest = ", ".join(f"{k} {v}" for k, v in fields.items() if k not in ("member", "source"))
+                body = {"source": fields.get("source"), "detail": f"{event}: {rest}"}
+        self._node.say(known, **head, **body)
+
+    # --- telling ----------------------------------------------------------------------------------
+
+    def roles(self) -> list[RoleChange]:
+        """How every instance stands."""
+        return [
+            RoleChange(instance=name, group=i.spec.group, state=self.state, why=self.why, at=self.since)
+            for name, i in self.instances.items()
+        ]
+
+    def status(self) -> list[InstanceStatus]:
+        """Every instance with its counters."""
+        return [self._status(instance) for instance in self.instances.values()]
+
+    def _status(self, instance: Instance) -> InstanceStatus:
+        master = instance.source if self.group.state is State.MASTER else self.peer
+        return InstanceStatus(
+            name=instance.spec.name,
+            group=instance.spec.group,
+            state=self.state,
+            since=self.since,
+            why=self.why,
+            priority=self.group.priority,
+            master=None if master is None else str(master),
+            held=bool(self.group.holds),
+            faults=dict(instance.faults),
+            weights={name: s.weight for name, s in instance.standings.items() if s.weight},
+            addresses=tuple(str(virtual.address) for virtual in instance.spec.every_address),
+            sent=instance.sent,
+            received=instance.received,
+            dropped=instance.dropped,
+            transitions=self.transitions,
+        )

@@ -1,0 +1,57 @@
+"""A neighbour must answer echo requests."""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import IPv4Address, IPv6Address
+
+from lvsha.speaker.spec import GatewayTracker
+from lvsha.speaker.trackers.base import Streak, Tell, standing
+from lvsha.wire.echo import EchoSocket
+
+Address = IPv4Address | IPv6Address
+
+
+async def watch(tracker: GatewayTracker, interface: str, tell: Tell) -> None:
+    """Ask again and again, and tell what changed, for ever.
+
+    A link-local gateway is asked on the instance's interface unless another is named.
+    """
+    local = tracker.gateway.is_link_local
+    through = tracker.interface or (interface if local else None)
+    streak, sequence, before = Streak(tracker.rise, tracker.fall), 0, None
+    while True:
+        sequence = (sequence + 1) & 0xFFFF
+        why = await ask(tracker.gateway, through, sequence, tracker.timeout)
+        ok = streak.observe(not why)
+        if ok != before:
+            before = ok
+            tell(standing(ok, tracker.weight, why or f"{tracker.gateway} answers"))
+        await asyncio.sleep(tracker.interval)
+
+
+async def ask(gateway: Address, interface: str | None, sequence: int, within: float) -> str:
+    """Why the gateway does not answer; empty when it does."""
+    try:
+        echo = EchoSocket(gateway.version, interface)
+    except OSError as error:
+        return f"{interface}: {error.strerror}"
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(echo.fileno(), readable.set)
+    try:
+        echo.send(gateway, sequence)
+        async with asyncio.timeout(within):
+            while True:
+                await readable.wait()
+                readable.clear()
+                reply = echo.receive()
+                if reply is not None and (reply.source, reply.sequence) == (gateway, sequence):
+                    return ""
+    except TimeoutError:
+        return f"{gateway} did not answer an echo request within {within:g} s"
+    except OSError as error:
+        return f"{gateway}: {error.strerror}"
+    finally:
+        loop.remove_reader(echo.fileno())
+        echo.close()
