@@ -20,7 +20,7 @@ from lvsha.config.schema import NAMED, SINGLE
 from lvsha.config.schema.checks import CheckTable, table
 from lvsha.config.schema.machine import NodeEntry
 from lvsha.config.schema.services import NamedServerTable, ServerTable, ServiceTable
-from lvsha.config.schema.values import Table, is_name, kind_of
+from lvsha.config.schema.values import Table, is_name, shown
 from lvsha.config.schema.vrrp import VrrpTable
 
 T = TypeVar("T", bound=Table)
@@ -50,6 +50,8 @@ class WrittenService:
     fallback: Mapping[int, ServerTable]
     complete: bool
     """Every server that is written could be read."""
+    sound: bool
+    """So could every key of its own; else those that could not are left out of `table`."""
 
 
 @dataclass
@@ -87,7 +89,7 @@ def _section(document: Mapping[str, Any], section: str, findings: Findings) -> d
     if value is None or isinstance(value, dict):
         return value
     name = f"{section}.NAME" if section in NAMED else section
-    findings.add(error((section,), f"must be a table, not {kind_of(value)}", f"write [{name}]"))
+    findings.add(error((section,), f"must be a table, not {shown(value)}", f"write [{name}]"))
     return None
 
 
@@ -130,7 +132,7 @@ def _name(section: str, name: str, path: KeyPath) -> Finding | None:
     if is_name(name):
         return None
     hint = "use letters, digits, '.', '_' and '-', at most 64, no '.', '_' or '-' first"
-    return error(path, f"{kind_of(name)} is not a name", hint)
+    return error(path, f"{shown(name)} is not a name", hint)
 
 
 def _service(value: Any, path: KeyPath, findings: Findings) -> WrittenService | None:
@@ -145,21 +147,32 @@ def _service(value: Any, path: KeyPath, findings: Findings) -> WrittenService | 
                 server = read_table(ServerTable, entry, (*path, key, index), findings)
                 if server is not None:
                     into[index] = server
-    read = read_table(ServiceTable, own, path, findings)
+    read, sound = _sound(own, path, findings)
     if read is None:
         return None
-    return WrittenService(read, **lists, complete=sum(map(len, lists.values())) == count)
+    complete = sum(map(len, lists.values())) == count
+    return WrittenService(read, **lists, complete=complete, sound=sound)
+
+
+def _sound(own: Any, path: KeyPath, findings: Findings) -> tuple[ServiceTable | None, bool]:
+    """The service's own keys; where some are wrong the others, so that the names in them are looked up."""
+    before = len(findings.found)
+    read = read_table(ServiceTable, own, path, findings)
+    if read is not None or not isinstance(own, dict):
+        return read, read is not None
+    wrong = {finding.path[len(path)] for finding in findings.found[before:]}
+    return read_table(ServiceTable, {k: v for k, v in own.items() if k not in wrong}, path, findings), False
 
 
 def read_check(value: Any, path: KeyPath, findings: Findings) -> CheckTable | None:
     """A check's table, whose keys depend on its kind."""
     if not isinstance(value, dict):
-        findings.add(error(path, f"must be a table, not {kind_of(value)}", 'write { kind = "tcp" }'))
+        findings.add(error(path, f"must be a table, not {shown(value)}", 'write { kind = "tcp" }'))
         return None
     kind = value.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         kinds = f"one of {', '.join(sorted(KINDS))}"
-        message = "is missing" if kind is None else f"must be {kinds}, not {kind_of(kind)}"
+        message = "is missing" if kind is None else f"must be {kinds}, not {shown(kind)}"
         hint = did_you_mean(kind, KINDS) if isinstance(kind, str) else f"it is {kinds}"
         findings.add(error((*path, "kind"), message, hint))
         return None

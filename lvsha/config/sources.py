@@ -24,7 +24,7 @@ from typing import Any
 
 from lvsha.config.lines import key_lines
 from lvsha.config.problems import Finding, KeyPath, Problem, spell
-from lvsha.config.schema.values import kind_of, short
+from lvsha.config.schema.values import short, shown
 
 MAX_BYTES = 16 << 20
 MAX_FILES = 1000
@@ -206,7 +206,7 @@ def _patterns(source: Source, sources: Sources) -> list[str]:
             source.path,
             source.line((KEY,)),
             KEY,
-            f"must be a list of patterns, not {kind_of(wrong)}",
+            f"must be a list of patterns, not {shown(wrong)}",
             'write include = ["conf.d/*.toml"]',
         )
     )
@@ -216,7 +216,7 @@ def _patterns(source: Source, sources: Sources) -> list[str]:
 def _matches(pattern: str, place: _Place, sources: Sources) -> Iterator[Path]:
     """The files of one pattern, sorted. A name without wildcards must exist, a pattern may match nothing."""
     if "**" in pattern or "\0" in pattern or not pattern:
-        message = f"{kind_of(pattern)} is not a pattern of files"
+        message = f"{shown(pattern)} is not a pattern of files"
         hint = "use * and ? within one directory"
         at = place.source
         sources.problems.append(Problem(at.path, at.line(place.path), spell(place.path), message, hint))

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from lvsha.config.problems import Finding, KeyPath, did_you_mean, error
-from lvsha.config.schema.values import kind_of, short
+from lvsha.config.schema.values import short, shown, sort_of
 
-SECRETS = {"password", "keys"}
+SECRETS = {"headers", "key", "keys", "passphrase", "password", "secret", "token"}
 """What stands under these keys is never shown."""
 
 _WANTED = {
@@ -45,13 +45,13 @@ def findings(problem: ValidationError, value: object, path: KeyPath, known: Know
 
 def _finding(detail: ErrorDetails, value: object, path: KeyPath, known: Known) -> Finding:
     where, around = _walk(detail["loc"], value)
-    at, given = (*path, *where), kind_of(detail["input"])
-    if SECRETS & set(where):
-        given = f"a {type(detail['input']).__name__}"
+    at, secret = (*path, *where), SECRETS & {*path, *where}
+    given = sort_of(detail["input"]) if secret else shown(detail["input"])
     context: Mapping[str, Any] = detail.get("ctx", {})
     match detail["type"]:
         case "refused":
-            return error(at, str(context.get("message") or detail["msg"]), str(context.get("hint", "")))
+            message = str(context.get("message") or detail["msg"])
+            return error(at, message, str(context.get("hint") or _nearest_word(detail["input"], message)))
         case "missing":
             return error(at, "is missing", _meaning(where, around, known))
         case "extra_forbidden":
@@ -112,6 +112,13 @@ def _nearest(where: KeyPath, around: object, known: Known) -> str:
     fields = _fields(around, known)
     hint = did_you_mean(str(where[-1]), fields) if where else ""
     return hint or (f"known here: {', '.join(sorted(fields))}" if fields else "")
+
+
+def _nearest_word(given: object, message: str) -> str:
+    """For a table that has none of the keys that the message lists."""
+    words = message.replace(",", "").split()
+    hints = (did_you_mean(key, words) for key in given) if isinstance(given, dict) else ()
+    return next((hint for hint in hints if hint), "")
 
 
 def _spoken(expected: str) -> str:

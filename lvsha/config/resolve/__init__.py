@@ -18,7 +18,7 @@ from lvsha.config.resolve.checks import Checks
 from lvsha.config.resolve.services import Draft, Servers, Services
 from lvsha.config.resolve.vrrp import Instance, Instances, overrides
 from lvsha.config.schema.machine import ApiTable, IpvsTable, NodeTable, SpeakerTable, StateTable, SyncTable
-from lvsha.config.schema.values import Table
+from lvsha.config.schema.values import Table, shown
 from lvsha.config.settings import (
     ApiConfig,
     Config,
@@ -82,7 +82,7 @@ def _known_node(written: Written, node: str, findings: Findings) -> None:
     if nodes and node not in nodes:
         known = ", ".join(sorted(nodes))
         hint = did_you_mean(node, nodes) or 'write [node] name = "..." or start with --node'
-        findings.add(error(("nodes",), f"this node is called {node!r}, known are {known}", hint))
+        findings.add(error(("nodes",), f"this node is called {shown(node)}, known are {known}", hint))
 
 
 def _services(written: Written, servers: Servers, checks: Checks, findings: Findings) -> dict[str, Draft]:

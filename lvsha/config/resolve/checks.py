@@ -8,6 +8,7 @@ from checks import SettingsError
 from lvsha.config.decode import Findings, Written, read_check
 from lvsha.config.problems import Finding, KeyPath, did_you_mean, error, warning
 from lvsha.config.schema.checks import CheckTable, build
+from lvsha.config.schema.values import shown
 from lvsha.config.settings import CheckConfig
 
 NONE = "none"
@@ -49,7 +50,7 @@ class Checks:
     def _by_name(self, name: str, path: KeyPath) -> CheckConfig | None:
         if name not in self._known:
             hint = did_you_mean(name, [*self._known, NONE]) or f"define [checks.{name}]"
-            self._findings.add(error(path, f"there is no check {name!r}", hint))
+            self._findings.add(error(path, f"there is no check {shown(name)}", hint))
         self._used.add(name)
         return self.named.get(name)
 

@@ -10,6 +10,7 @@ from lvsha.config.decode import Findings, Written, WrittenService
 from lvsha.config.problems import Finding, KeyPath, did_you_mean, error, warning
 from lvsha.config.resolve.checks import Checks, Reference
 from lvsha.config.schema.services import PersistenceTable, ServerTable, ServiceTable, TunnelTable
+from lvsha.config.schema.values import shown
 from lvsha.config.settings import CheckConfig, NamedServer, PersistenceConfig, ServerConfig, ServiceConfig
 from lvsha.model import Address, Family, Mode, Protocol, Tunnel, TunnelFlag, TunnelKind, family_of
 
@@ -64,7 +65,7 @@ class Servers:
         """The server of that name; None for one that is wrong."""
         if name not in self._known:
             hint = did_you_mean(name, self._known) or f"define [servers.{name}]"
-            self._findings.add(error(path, f"there is no server {name!r}", hint))
+            self._findings.add(error(path, f"there is no server {shown(name)}", hint))
         self._used.add(name)
         return self.named.get(name)
 
@@ -84,14 +85,14 @@ class Services:
         self._servers, self._checks, self._findings = servers, checks, findings
 
     def draft(self, name: str, written: WrittenService) -> Draft | None:
-        """The service, or None if it is not clear what it is."""
+        """The service, or None if it is not clear what it is; its names are looked up all the same."""
         path, table = ("services", name), written.table
-        problems = list(_identity(table, path))
+        problems = list(_identity(table, path)) if written.sound else []
         self._findings.add(*problems)
         own = self._checks.find(table.check, (*path, "check"))
         servers = tuple(self._places(written, "servers", path, own))
         fallback = tuple(self._places(written, "fallback", path, None))
-        if problems:
+        if problems or not written.sound:
             return None
         config = _config(name, table, servers, fallback)
         read = len(written.servers) + len(written.fallback)
@@ -152,7 +153,9 @@ class Services:
             case _:
                 key = "address" if entry.address is not None else "name"
                 hint = "keep one of the two"
-                self._findings.add(error((*path, key), f"server {entry.server!r} has its own {key}", hint))
+                self._findings.add(
+                    error((*path, key), f"server {shown(entry.server)} has its own {key}", hint)
+                )
         return None
 
 

@@ -15,6 +15,7 @@ from lvsha.config.problems import KeyPath, did_you_mean, error
 from lvsha.config.resolve.keys import key
 from lvsha.config.schema import vrrp as tables
 from lvsha.config.schema.machine import NodeEntry, NodeVrrpTable
+from lvsha.config.schema.values import shown
 from lvsha.config.schema.vrrp import KeysTable, PasswordTable, VipTable, VrrpTable
 from lvsha.config.settings import (
     GarpConfig,
@@ -155,7 +156,7 @@ def overrides(written: Written, findings: Findings) -> None:
             if instance not in written.names["vrrp"]:
                 path = ("nodes", node, "vrrp", instance)
                 hint = did_you_mean(instance, written.names["vrrp"]) or f"define [vrrp.{instance}]"
-                findings.add(error(path, f"there is no VRRP instance {instance!r}", hint))
+                findings.add(error(path, f"there is no VRRP instance {shown(instance)}", hint))
 
 
 def _priority(

@@ -10,6 +10,7 @@ from lvsha.config.resolve import Resolved
 from lvsha.config.resolve.services import Draft
 from lvsha.config.resolve.vrrp import Instance
 from lvsha.config.rules.vrrp import OWNER, lease
+from lvsha.config.schema.values import shown
 from lvsha.config.settings import TrackService
 from lvsha.model import Address, Mode
 
@@ -78,7 +79,7 @@ def _tracked(resolved: Resolved) -> Iterator[Finding]:
                 draft = resolved.services.get(track.service)
                 if track.service not in known:
                     hint = did_you_mean(track.service, known) or f"define [services.{track.service}]"
-                    yield error((*path, "service"), f"there is no service {track.service!r}", hint)
+                    yield error((*path, "service"), f"there is no service {shown(track.service)}", hint)
                 elif draft is not None and draft.complete and track.at_least > len(draft.servers):
                     message = (
                         f"is {track.at_least}, but {track.service} has only {len(draft.servers)} servers"

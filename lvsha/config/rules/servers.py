@@ -41,7 +41,7 @@ def _port(draft: Draft, place: Place) -> Iterator[Finding]:
         return
     elif server.mode in _WHY:
         message = f"is {server.port} and the service's is {service.port}, but {_WHY[server.mode]}"
-        yield error(path, message, "leave it out, or use mode = 'nat' or 'fullnat'")
+        yield error(path, message, 'leave it out, or use mode = "nat" or "fullnat"')
     elif not service.port:
         # ip_vs_sched_persist() looks at the server's port only where the client asked for the service's.
         message = "a service of every port keeps the port that the client asked for"
@@ -70,7 +70,7 @@ def _family(draft: Draft, place: Place) -> Iterator[Finding]:
     if family_of(address) is draft.config.family or place.config.mode is Mode.TUN:
         return
     message = f"{address} is of another family than the service, which only a tunnel can carry"
-    yield error(_named(place, "address"), message, "use mode = 'tun', or a server of the service's family")
+    yield error(_named(place, "address"), message, 'use mode = "tun", or another server')
 
 
 def _named(place: Place, key: str) -> KeyPath:
@@ -83,7 +83,7 @@ def _tunnel(place: Place) -> Iterator[Finding]:
         return
     if place.config.mode is not Mode.TUN:
         message = f"is of no use with mode {place.config.mode}"
-        yield error(path, message, "add mode = 'tun', or take the tunnel out")
+        yield error(path, message, 'add mode = "tun", or take the tunnel out')
     if tunnel.kind is TunnelKind.GUE and not tunnel.port:
         yield error((*path, "port"), "is missing", "gue travels over UDP: write the port, such as 6080")
     if tunnel.kind is not TunnelKind.GUE and tunnel.port:
@@ -97,7 +97,7 @@ def _tunnel_checksum(kind: TunnelKind, flags: TunnelFlag, tunnel: KeyPath) -> It
     if flags and kind is TunnelKind.IPIP:
         yield error(path, "ipip has no header that a checksum could stand in", "leave it out")
     if flags & TunnelFlag.REMOTE_CHECKSUM and kind is TunnelKind.GRE:
-        yield error(path, "remote checksum offload is of gue only", "use checksum = 'checksum'")
+        yield error(path, "remote checksum offload is of gue only", 'use checksum = "checksum"')
 
 
 def _thresholds(place: Place) -> Iterator[Finding]:

@@ -53,7 +53,7 @@ def _flags(draft: Draft) -> Iterator[Finding]:
         path = (*draft.path, "flags", index)
         owner = flag.partition("-")[0]
         if owner in _HASHING and owner != config.scheduler:
-            hint = f"use scheduler = {owner!r}, or leave the flag out"
+            hint = f'use scheduler = "{owner}", or leave the flag out'
             yield error(path, f"{flag} is a flag of the scheduler {owner}, not of {config.scheduler}", hint)
         elif config.scheduler not in _HASHING:
             yield error(path, f"the scheduler {config.scheduler} looks at no flags", "leave the flag out")
@@ -80,7 +80,7 @@ def _persistence(draft: Draft) -> Iterator[Finding]:
         yield error((*path, "engine"), message, 'use protocol = "udp", or leave the engine out')
     if draft.config.one_packet and wanted.engine is None:
         message = "with one_packet all packets of a client go to one server all the same"
-        yield warning(path, message, "leave one of the two out, or use engine = 'sip'")
+        yield warning(path, message, 'leave one of the two out, or use engine = "sip"')
 
 
 def _netmask(config: ServiceConfig, draft: Draft, persistence: KeyPath) -> Iterator[Finding]:

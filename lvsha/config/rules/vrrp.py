@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from lvsha.config.problems import Finding, KeyPath, error, spell, warning
 from lvsha.config.resolve.vrrp import Instance
-from lvsha.config.schema.values import spoken
+from lvsha.config.schema.values import shown, spoken
 from lvsha.config.settings import Interface, KeyAuth, PasswordAuth, Track, TrackFile, TrackScript, VipConfig
 from lvsha.model import Address, Family, family_of
 
@@ -213,7 +213,7 @@ def lease(instances: list[Instance]) -> Iterator[Finding]:
             f"{spoken(held)} is shorter than the {down:.2f} s after which a backup takes over: for a while "
             "nobody would hold the addresses"
         )
-        yield error((*instances[0].path, "lease"), message, f"use {math.ceil(down)}s or more, or 'auto'")
+        yield error((*instances[0].path, "lease"), message, f'use {math.ceil(down)}s or more, or "auto"')
 
 
 def _track(instance: Instance) -> Iterator[Finding]:
@@ -226,7 +226,7 @@ def _track(instance: Instance) -> Iterator[Finding]:
         seen.setdefault(thing, index)
         match track:
             case TrackScript(script=command) if not command[0].startswith("/"):
-                message = f"{command[0]!r} is not an absolute path"
+                message = f"{shown(command[0])} is not an absolute path"
                 yield error((*path, "script", 0), message, "name the program by its whole path")
             case TrackScript(timeout=timeout, interval=interval) if timeout > interval:
                 message = f"is longer than the interval of {spoken(interval)}"
@@ -268,7 +268,7 @@ def _groups(instances: list[Instance]) -> Iterator[Finding]:
     for name, members in groups.items():
         path: KeyPath = (*members[0].path, "group")
         if len(members) == 1:
-            message = f"the group {name!r} has no other instance"
+            message = f"the group {shown(name)} has no other instance"
             yield warning(path, message, "give the others the same group, or leave it out")
         yield from _disagreement(name, members)
 
@@ -279,15 +279,15 @@ def _disagreement(name: str, members: list[Instance]) -> Iterator[Finding]:
     for other in members[1:]:
         if (one.config.priority == OWNER) != (other.config.priority == OWNER):
             message = (
-                f"the group {name!r} has owners (priority 255) and others: an owner cannot wait for them"
+                f"the group {shown(name)} has owners (priority 255) and others: an owner cannot wait for them"
             )
             yield error((*other.path, "group"), message, "let all of them be owners, or none")
         elif one.config.preempt != other.config.preempt:
-            message = f"preempt differs within the group {name!r}, and the group can only do one of both"
+            message = f"preempt differs within the group {shown(name)}, and the group can only do one of both"
             yield error((*other.path, "preempt"), message, "make it the same in all of them")
         elif one.config.priority != other.config.priority:
             message = (
                 f"has priority {other.config.priority} and {spell(one.path)} has {one.config.priority}, "
-                f"in one group {name!r}: they may be won by different nodes"
+                f"in one group {shown(name)}: they may be won by different nodes"
             )
             yield warning(other.priority_path, message, "give all of a group one priority on a node")

@@ -33,8 +33,8 @@ from lvsha.config.schema.values import (
     Port,
     Table,
     Threshold,
-    kind_of,
     refuse,
+    shown,
     span,
 )
 
@@ -67,7 +67,7 @@ class CheckTable(Table):
 def _reference(value: object) -> object:
     if not isinstance(value, str | dict):
         raise refuse(
-            f"must be the name of a check or a table, not {kind_of(value)}",
+            f"must be the name of a check or a table, not {shown(value)}",
             'write check = "NAME", check = { kind = "tcp" }, or "none"',
         )
     return value
@@ -197,7 +197,7 @@ def _pairs(value: object) -> object:
         case list():
             return tuple(tuple(pair) if isinstance(pair, list) else pair for pair in value)
         case _:
-            raise refuse(f"must be a table of texts, not {kind_of(value)}", 'write { Name = "value" }')
+            raise refuse(f"must be a table of texts, not {shown(value)}", 'write { Name = "value" }')
 
 
 def _of_type(types: tuple[type, ...]) -> Any:
@@ -207,7 +207,7 @@ def _of_type(types: tuple[type, ...]) -> Any:
 
     def check(value: object) -> object:
         if isinstance(value, bool) or not isinstance(value, types):
-            raise refuse(f"must be {names}, not {kind_of(value)}")
+            raise refuse(f"must be {names}, not {shown(value)}")
         return value
 
     return check

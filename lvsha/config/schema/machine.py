@@ -20,8 +20,8 @@ from lvsha.config.schema.values import (
     SocketPath,
     Table,
     WholeSeconds,
-    kind_of,
     refuse,
+    shown,
     span,
 )
 
@@ -36,7 +36,7 @@ def _sysctl(value: object) -> object:
         case str() if re.fullmatch(r"[0-9]{1,10}[ \t]+[0-9]{1,10}", value):
             return " ".join(value.split())
         case _:
-            raise refuse(f"must be a number, or two in quotes, not {kind_of(value)}")
+            raise refuse(f"must be a number, or two in quotes, not {shown(value)}")
 
 
 SysctlName = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]

@@ -66,15 +66,15 @@ def refuse(message: str, hint: str = "") -> PydanticCustomError:
     return PydanticCustomError("refused", "{message}", {"message": message, "hint": hint})
 
 
-def kind_of(value: object) -> str:
-    """A value of the file as a person would call it, cut to a readable length."""
+def shown(value: object) -> str:
+    """A value of the file as a message shows it: a text in quotes, cut to a readable length."""
     match value:
         case bool():
             return "true" if value else "false"
         case str():
-            return f'the text "{short(value)}"'
+            return f'"{short(value)}"'
         case int() | float():
-            return f"the number {short(_number(value))}"
+            return short(_number(value))
         case list():
             return "a list" if value else "an empty list"
         case dict():
@@ -83,33 +83,48 @@ def kind_of(value: object) -> str:
             return f"the {type(value).__name__} {value}"
 
 
+def sort_of(value: object) -> str:
+    """The same for a value that must not be shown."""
+    match value:
+        case str():
+            return "a text"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case _:
+            return shown(value)
+
+
 def short(text: str, most: int = 60) -> str:
     """Text cut for a message, with nothing in it that a terminal would obey."""
-    shown = text if text.isprintable() else ascii(text)[1:-1]
-    return shown if len(shown) <= most else shown[:most] + "..."
+    plain = text if text.isprintable() else ascii(text)[1:-1]
+    return plain if len(plain) <= most else plain[:most] + "..."
 
 
 def _number(value: float) -> str:
     # The interpreter refuses to print an integer of thousands of digits.
-    return "of more than 60 digits" if isinstance(value, int) and abs(value) >= 10**60 else str(value)
+    return (
+        "a number of more than 60 digits" if isinstance(value, int) and abs(value) >= 10**60 else str(value)
+    )
 
 
 def duration(value: object) -> float:
     """Seconds from a number of seconds or a text such as `500ms` `2s` `5m` `2h` `1d`."""
     match value:
         case bool():
-            raise refuse(f"must be a duration, not {kind_of(value)}", _DURATION_HINT)
+            raise refuse(f"must be a duration, not {shown(value)}", _DURATION_HINT)
         case int() | float():
             seconds = float(min(value, 2 * LONGEST))
         case str() if found := _DURATION.fullmatch(value):
             number, unit = found.groups()
             seconds = float(number) / 1000 if unit == "ms" else float(number) * _SECONDS[unit]
         case str() if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
-            raise refuse(f"{kind_of(value)} has no unit", f'write "{value}s", or the number without quotes')
+            raise refuse(f"{shown(value)} has no unit", f'write "{value}s", or the number without quotes')
         case _:
-            raise refuse(f"must be a duration, not {kind_of(value)}", _DURATION_HINT)
+            raise refuse(f"must be a duration, not {shown(value)}", _DURATION_HINT)
     if not 0 <= seconds <= LONGEST:  # a NaN is caught here too
-        raise refuse(f"{kind_of(value)} is not a duration within 0 and 366 days")
+        raise refuse(f"{shown(value)} is not a duration within 0 and 366 days")
     return seconds
 
 
@@ -156,7 +171,7 @@ WholeSeconds = Annotated[float, BeforeValidator(duration), AfterValidator(whole)
 
 def _text(value: object, what: str, hint: str) -> str:
     if not isinstance(value, str):
-        raise refuse(f"must be {what}, not {kind_of(value)}", hint)
+        raise refuse(f"must be {what}, not {shown(value)}", hint)
     return value
 
 
@@ -171,9 +186,9 @@ def address(value: object) -> Address:
             hint = "leave the prefix length out"
         elif re.search(r":\d+$", text) and text.count(":") == 1:
             hint = "the port has a key of its own"
-        raise refuse(f"{kind_of(value)} is not an IP address", hint) from None
+        raise refuse(f"{shown(value)} is not an IP address", hint) from None
     if isinstance(found, IPv6Address) and found.scope_id:
-        raise refuse(f"{kind_of(value)} names a zone", "leave the part from % on out")
+        raise refuse(f"{shown(value)} names a zone", "leave the part from % on out")
     return found
 
 
@@ -186,9 +201,9 @@ def interface_address(value: object) -> Interface:
     try:
         found = ip_interface(text)
     except ValueError:
-        raise refuse(f"{kind_of(value)} is not an IP address with a prefix length", _PREFIX_HINT) from None
+        raise refuse(f"{shown(value)} is not an IP address with a prefix length", _PREFIX_HINT) from None
     if isinstance(found, IPv6Interface) and found.scope_id:
-        raise refuse(f"{kind_of(value)} names a zone", "leave the part from % on out")
+        raise refuse(f"{shown(value)} names a zone", "leave the part from % on out")
     return found
 
 
@@ -220,7 +235,7 @@ def endpoint(value: object) -> Endpoint:
     text = _text(value, "an address and a port in quotes", hint)
     found = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\]:([0-9]{1,5})|([0-9.]+):([0-9]{1,5})", text)
     if not found:
-        raise refuse(f"{kind_of(value)} is not an address and a port", hint)
+        raise refuse(f"{shown(value)} is not an address and a port", hint)
     host, port = (found[1] or found[3]), int(found[2] or found[4])
     if not 1 <= port <= 65535:
         raise refuse(f"port {port} is not within 1 and 65535")
@@ -246,24 +261,24 @@ def netmask(value: object) -> Netmask:
     match value:
         case int() if not isinstance(value, bool):
             if not 1 <= value <= 128:
-                raise refuse(f"must be within 1 and 128, not {kind_of(value)}", hint)
+                raise refuse(f"must be within 1 and 128, not {shown(value)}", hint)
             return Netmask(value, dotted=False)
         case str():
             return Netmask(_dotted(value, hint), dotted=True)
         case _:
-            raise refuse(f"must be a prefix length, not {kind_of(value)}", hint)
+            raise refuse(f"must be a prefix length, not {shown(value)}", hint)
 
 
 def _dotted(text: str, hint: str) -> int:
     # ip_network() reads 0.0.0.255 as a host mask; the kernel would not.
     if not re.fullmatch(r"[0-9.]{7,15}", text):
-        raise refuse(f"{kind_of(text)} is not a netmask", hint)
+        raise refuse(f"{shown(text)} is not a netmask", hint)
     try:
         network = IPv4Network(f"0.0.0.0/{text}")
     except ValueError:
-        raise refuse(f"{kind_of(text)} is not a netmask", hint) from None
+        raise refuse(f"{shown(text)} is not a netmask", hint) from None
     if str(network.netmask) != text or not network.prefixlen:
-        raise refuse(f"{kind_of(text)} is not a netmask of leading ones", hint)
+        raise refuse(f"{shown(text)} is not a netmask of leading ones", hint)
     return network.prefixlen
 
 
@@ -284,7 +299,7 @@ def is_name(text: str) -> bool:
 def _matching(pattern: re.Pattern[str], what: str, hint: str) -> AfterValidator:
     def match(text: str) -> str:
         if not pattern.fullmatch(text):
-            raise refuse(f"{kind_of(text)} is not {what}", hint)
+            raise refuse(f"{shown(text)} is not {what}", hint)
         return text
 
     return AfterValidator(match)
@@ -293,7 +308,7 @@ def _matching(pattern: re.Pattern[str], what: str, hint: str) -> AfterValidator:
 def absolute(text: str) -> str:
     """Refuse a path that would depend on where the daemon was started."""
     if not text.startswith("/") or "\0" in text or len(text.encode()) > 4095:
-        raise refuse(f"{kind_of(text)} is not an absolute path", 'begin it with "/"')
+        raise refuse(f"{shown(text)} is not an absolute path", 'begin it with "/"')
     return text
 
 

@@ -20,8 +20,8 @@ from lvsha.config.schema.values import (
     Threshold,
     TrackWeight,
     duration,
-    kind_of,
     refuse,
+    shown,
     span,
     spoken,
 )
@@ -47,7 +47,7 @@ def _vip(value: object) -> object:
             return value
         case _:
             raise refuse(
-                f"must be an address or a table, not {kind_of(value)}",
+                f"must be an address or a table, not {shown(value)}",
                 'write "192.0.2.100/24" or { address = "192.0.2.100/24", interface = "eth1" }',
             )
 
@@ -200,7 +200,7 @@ def _lease(value: object) -> object:
     if value in ("auto", "none"):
         return value
     if isinstance(value, str) and value.isalpha():
-        raise refuse(f"{kind_of(value)} is not a lease", '"auto", "none", or a duration of whole seconds')
+        raise refuse(f"{shown(value)} is not a lease", '"auto", "none", or a duration of whole seconds')
     seconds = duration(value)
     if seconds != int(seconds) or not 2 <= seconds <= 86400:
         raise refuse(

@@ -86,7 +86,7 @@ def test_tracked_service_that_is_not_there(desk: Desk) -> None:
         PUBLIC + 'track = [{ service = "wep" }]\n' + SERVICE.replace("10.0.0.11", "192.0.2.11")
     )
     assert problem.path == "vrrp.public.track[0].service"
-    assert (problem.message, problem.hint) == ("there is no service 'wep'", "did you mean web?")
+    assert (problem.message, problem.hint) == ('there is no service "wep"', "did you mean web?")
 
 
 def test_tracked_service_with_too_few_servers(desk: Desk) -> None:

@@ -27,7 +27,7 @@ WRONG = [
         service('scheduler = "mh"', 'flags = ["sh-port"]'),
         "flags[0]",
         "sh-port is a flag of the scheduler sh, not of mh",
-        "use scheduler = 'sh'",
+        'use scheduler = "sh"',
     ),
     (service('flags = ["flag-1"]'), "flags[0]", "the scheduler wlc looks at no flags", "leave the flag out"),
     (
