@@ -68,6 +68,8 @@ class _Client:
 
 
 _client: _Client | None = None
+_running: set[Process] = set()
+"""Event loops hold tasks weakly; a test need not hold on to a process that it only wants to run."""
 
 
 def _zygote() -> _Client:
@@ -163,6 +165,7 @@ class Process:
             for _, writing in pipes:
                 os.close(writing)
         self._channel = stdin
+        _running.add(self)
         readings = [reading for reading, _ in pipes]
         self._task = asyncio.create_task(self._follow(readings), name=f"follow {self.name}")
         await self._until(lambda: self.pid or None, START, "process id")
@@ -193,6 +196,7 @@ class Process:
             if self._channel is not None:
                 self._channel[1].close()
             self.status = self._ended
+            _running.discard(self)
             self._tell()
 
     def _said(self, line: str) -> None:
