@@ -19,13 +19,13 @@ from lvsha.errors import LvshaError, StateError, UnavailableError
 from lvsha.kernel.addresses import Addresses
 from lvsha.kernel.links import Links
 from lvsha.kernel.watch import Missed, Watch
-from lvsha.log import emit, setup
 from lvsha.speaker import realtime
 from lvsha.speaker.loop import SpeakerLoop
 from lvsha.speaker.messages import Event, Report
 from lvsha.speaker.port import Port
 from lvsha.speaker.speaker import Speaker
 from lvsha.speaker.state import Files
+from lvsha.speaker.voice import log
 from lvsha.wire.announce import Announcer
 
 BEAT = 0.5
@@ -38,15 +38,16 @@ PREDECESSOR = 6.0
 def run(runtime: Path, *, pipe: int | None = None, console: bool | None = None) -> int:
     """Be the speaker until told to stop; the exit status.
 
-    `pipe`: where `beat` is written, a line at least every second. `console`: the form of the log.
+    `pipe`: where `beat` is written, a line at least every second. `console` is for the processes
+    that log at length: what the speaker says without a director is JSON in any case.
     """
-    setup(console=console)
+    del console
     runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
     with asyncio.Runner(loop_factory=SpeakerLoop) as runner:
         try:
             runner.run(_main(runtime, pipe))
         except LvshaError as error:
-            emit("daemon.failed", task="speaker", error=str(error))
+            log("daemon.failed", task="speaker", error=str(error))
             return 1
     return 0
 
@@ -102,7 +103,7 @@ class Process:
         if self._port.connected:
             self._port.send(Event(event=event, fields=fields))
         else:
-            emit(event, **fields)
+            log(event, **fields)
 
     def hang_up(self) -> None:
         """Let the director go, so that it comes again."""
@@ -115,7 +116,7 @@ class Process:
         try:
             found = self._files.load()
         except StateError as error:
-            emit("state.discarded", file="speaker.json", error=str(error))
+            log("state.discarded", file="speaker.json", error=str(error))
             found = None
         if found is None:
             self._speaker.begin()
@@ -126,7 +127,7 @@ class Process:
         realtime.protect()
         refused = [why for why in (realtime.lock_memory(), realtime.schedule()) if why]
         for why in refused:
-            emit("speaker.hindered", interface=None, error=why)
+            log("speaker.hindered", interface=None, error=why)
         self._speaker.realtime = not any("priority" in why for why in refused)
         self._speaker.locked = not any("memory" in why for why in refused)
         realtime.calm()
