@@ -51,10 +51,14 @@ class Problem:
     """What to do."""
     severity: Severity = Severity.ERROR
 
+    def __post_init__(self) -> None:
+        for name in ("path", "message", "hint"):
+            object.__setattr__(self, name, printable(getattr(self, name)))
+
     def __str__(self) -> str:
         place = f"{self.file}:{self.line}" if self.line else f"{self.file}"
         where = f"{self.path}: " if self.path else ""
-        return f"{place}: {where}{self.message}" + (f"; {self.hint}" if self.hint else "")
+        return printable(f"{place}: {where}{self.message}" + (f"; {self.hint}" if self.hint else ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,11 @@ def warning(path: KeyPath, message: str, hint: str = "") -> Finding:
     return Finding(path, message, hint, Severity.WARNING)
 
 
+def printable(text: str) -> str:
+    """The text with nothing in it that a terminal would obey: names come from the file as they are."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def spell(path: KeyPath) -> str:
     """The path as TOML would write it, with the index of a list in brackets."""
     text = ""
@@ -102,5 +111,4 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def _quoted(part: str) -> str:
-    shown = part if len(part) <= 60 else part[:60] + "..."
-    return '"' + (shown if shown.isprintable() else ascii(shown)[1:-1]) + '"'
+    return '"' + (part if len(part) <= 60 else part[:60] + "...") + '"'

@@ -82,6 +82,8 @@ class Sources:
     table: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     read: list[Source] = field(default_factory=list)
+    real: set[str] = field(default_factory=set)
+    """The files that were read, whatever name led to them."""
     _owners: dict[KeyPath, Source] = field(default_factory=dict)
 
     def problem(self, finding: Finding) -> Problem:
@@ -155,7 +157,7 @@ class _Place:
 
 def _visit(path: Path, sources: Sources, within: tuple[str, ...], place: _Place | None) -> None:
     """Read a file and then what it includes; `within` are the files that led here."""
-    real = os.path.realpath(path)
+    real = _real(path)
     if message := _unwanted(path, real, sources, within):
         sources.problems.append(_complaint(path, Unreadable(*message), place))
         return
@@ -165,6 +167,7 @@ def _visit(path: Path, sources: Sources, within: tuple[str, ...], place: _Place 
         sources.problems.append(_complaint(path, reason, place))
         return
     sources.read.append(source)
+    sources.real.add(real)
     sources.merge(source)
     for number, pattern in enumerate(_patterns(source, sources)):
         asked = _Place(source, (KEY, number))
@@ -172,11 +175,18 @@ def _visit(path: Path, sources: Sources, within: tuple[str, ...], place: _Place 
             _visit(found, sources, (*within, real), asked)
 
 
+def _real(path: Path) -> str:
+    try:
+        return os.path.realpath(path)
+    except ValueError:  # a zero in it; opening it will say so
+        return str(path)
+
+
 def _unwanted(path: Path, real: str, sources: Sources, within: tuple[str, ...]) -> tuple[str, str] | None:
     if real in within:
         way = " -> ".join([*within[within.index(real) :], real])
         return f"includes itself: {way}", "take one of the includes out"
-    if any(os.path.realpath(source.path) == real for source in sources.read):
+    if real in sources.real:
         return f"{short(str(path))} is included twice", "let one include name it"
     if len(sources.read) >= MAX_FILES:
         return f"more than {MAX_FILES} files are included", "check the patterns of include"
@@ -276,11 +286,12 @@ def read_bytes(path: Path, most: int) -> tuple[bytes, int]:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except (OSError, ValueError) as error:
         raise _reason(error) from None
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        what = "is a directory" if stat.S_ISDIR(mode) else "is not a regular file"
+        raise Unreadable(what, "name a file of TOML text")
     with os.fdopen(descriptor, "rb") as file:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            what = "is a directory" if stat.S_ISDIR(mode) else "is not a regular file"
-            raise Unreadable(what, "name a file of TOML text")
         try:
             data = file.read(most + 1)
         except OSError as error:

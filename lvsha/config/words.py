@@ -79,18 +79,19 @@ def _walk(loc: tuple[str | int, ...], value: object) -> tuple[KeyPath, object]:
     """
     found: list[str | int] = []
     around = value
-    steps = [
-        step for step in loc if not (isinstance(step, str) and step.startswith("<") and step.endswith(">"))
-    ]
-    for step in steps:
-        if not isinstance(value, dict | list | tuple) or step == "[key]":
+    for step in loc:
+        if not isinstance(value, dict | list):
+            break
+        inside = step in value if isinstance(value, dict) else isinstance(step, int) and step < len(value)
+        if not inside and str(step).startswith("<"):
+            continue
+        if not inside and step == "[key]":
             break
         found.append(step)
         around = value
-        try:
-            value = value[step]  # type: ignore[index]
-        except (LookupError, TypeError):
+        if not inside:
             break
+        value = value[step]  # type: ignore[index]
     return tuple(found), around
 
 

@@ -97,9 +97,8 @@ def sort_of(value: object) -> str:
 
 
 def short(text: str, most: int = 60) -> str:
-    """Text cut for a message, with nothing in it that a terminal would obey."""
-    plain = text if text.isprintable() else ascii(text)[1:-1]
-    return plain if len(plain) <= most else plain[:most] + "..."
+    """Text cut for a message."""
+    return text if len(text) <= most else text[:most] + "..."
 
 
 def _number(value: float) -> str:
