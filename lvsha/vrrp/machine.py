@@ -38,9 +38,11 @@ before we yield, by when a first member that works has settled it the other way 
 **Hearing nothing is not knowing.** A process that was stopped, or a machine that was paused,
 wakes with timers long past. As master it has been silent: three intervals after its advert was
 due every peer has taken over, so it goes to BACKUP instead of advertising as if nothing had
-happened. As backup it has been deaf: it listens for one more interval and skew, once, before
-it believes the silence. The shell should hand in what its sockets hold before it calls
-`expire`, and give times of a clock which goes on while the machine sleeps (CLOCK_BOOTTIME).
+happened. As backup it has been deaf: when its timer fires more than an interval late it starts
+the timer again before it believes the silence; once only, so that a machine which is always
+late still becomes master where there is no other. The shell should hand in what its sockets
+hold before it calls `expire`, and give times of a clock which goes on while the machine sleeps
+(CLOCK_BOOTTIME).
 
 **After a crash of our own** `resume` goes on as master if less than three intervals have passed
 since the last advert: the skew of a backup is never 0, so nobody can have taken over.
@@ -95,7 +97,8 @@ class Group:
         self._not_before = float("-inf")
         self._asked = False
         self._ask_at = float("-inf")
-        self._listening = False
+        self.listening = False
+        """Woke late as a backup, and has heard nothing since."""
         self._announced_at = float("-inf")
         self._reported_at: dict[str, float] = {}
 
@@ -279,7 +282,7 @@ class Group:
             # Of the master that was heard last only: a resignation which the network delivers
             # late must not be taken for one of its successor. And not of one that spoke while we
             # were frozen.
-            if m.master in (None, source) and not self._listening:
+            if m.master in (None, source) and not self.listening:
                 m.resign(source, now + m.skew(self.priority))
             return []
         m.hear(advert, source, now)
@@ -288,7 +291,7 @@ class Group:
         elif self._preempts(now):
             return []
         m.obey(advert.interval, self.priority, now)
-        self._asked, self._ask_at, self._listening = False, float("-inf"), False
+        self._asked, self._ask_at, self.listening = False, float("-inf"), False
         return []
 
     def _hear_as_master(self, m: Member, advert: Advert, source: Address, now: float) -> list[Effect]:
@@ -396,7 +399,7 @@ class Group:
     def _enter(self, state: State, why: str, now: float) -> list[Effect]:
         self.state, self.since = state, now
         self._preempt_at = None
-        self._asked, self._ask_at, self._listening = False, float("-inf"), False
+        self._asked, self._ask_at, self.listening = False, float("-inf"), False
         return [Enter(state, why)]
 
     def _notice_freeze(self, now: float) -> list[Effect]:
@@ -414,13 +417,13 @@ class Group:
         due = self.deadline
         if (
             due is None
-            or self._listening
+            or self.listening
             or now - due <= max(m.master_interval for m in self.members.values())
         ):
             return []
-        self._listening = True
+        self.listening = True
         for m in self.members.values():
-            m.down_at = now + m.master_interval + m.skew(self.priority)
+            m.down_at = now + m.master_down(self.priority)
         return self._report("woke_late", now, seconds=now - due)
 
     def _shift_timers(self, before: int, kept: Sequence[Member] | None = None) -> None:
