@@ -100,6 +100,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "step": "one change in the kernel",
         "steps": "changes in the kernel, a list",
         "sync_id": "id of the connection-sync group",
+        "target": "what an override means, as it can be typed again",
         "task": "name of the task",
         "tracker": "what the instance depends on",
         "value": "the value wanted",
@@ -111,7 +112,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
 
 _SERVER = "service server address port"
 _CONTENT = "service in_service servers floor"
-_OVERRIDE = f"{_SERVER} kind weight reason by"
+_OVERRIDE = "target kind weight reason by servers"
 _INSTANCE = "instance interface"
 
 

@@ -32,8 +32,8 @@ from lvsha.model import Counters, Observed, ServerState, ServiceState
 from lvsha.overrides import Kind, Override
 
 Reload = Callable[[str], Awaitable[views.ReloadView]]
-LOOKING = 10.0
-"""Seconds that a look asked for by an operator may take."""
+SLICE = 20
+"""Services that are shown at a stretch."""
 
 
 class Controller:
@@ -61,7 +61,7 @@ class Controller:
     async def status(self) -> views.StatusView:
         """The director in one glance."""
         config = self._config
-        servers = [s for s in self._servers() if not s.fallback]
+        servers = [s for s in await self._servers() if not s.fallback]
         states = [s.state for s in servers]
         return views.StatusView(
             node=config.node.name,
@@ -83,12 +83,12 @@ class Controller:
     async def services(self) -> list[views.ServiceView]:
         """The services, in the configuration's order, with fresh counters."""
         await self._refresh(None)
-        return self._services()
+        return await self._services()
 
     async def servers(self) -> list[views.ServerView]:
         """The servers of every service, in the configuration's order, with fresh counters."""
         await self._refresh(None)
-        return self._servers()
+        return await self._servers()
 
     async def overrides(self) -> list[views.OverrideView]:
         """What is in force that was said by hand."""
@@ -119,7 +119,7 @@ class Controller:
     async def metrics(self) -> str:
         """The metrics in Prometheus' text format."""
         await self._refresh(None)
-        parts = (await self.status(), self._services(), self._servers(), await self.vrrp())
+        parts = (await self.status(), await self._services(), await self._servers(), await self.vrrp())
         return await asyncio.to_thread(render, *parts, self._journal.last)
 
     # --- what can be asked for ------------------------------------------------------------------
@@ -216,16 +216,20 @@ class Controller:
         meant = {(r.service, str(r.address), r.port) for r in resolve(target, self._refs())}
         names = {service for service, _, _ in meant}
         await self._refresh(names)
-        return [s for s in self._servers(names) if (s.service, s.address, s.port) in meant]
+        servers = await self._servers(names)
+        return [s for s in servers if (s.service, s.address, s.port) in meant]
 
     async def _refresh(self, names: Collection[str] | None) -> None:
         services = self._config.services
         keys = [services[n].key for n in (services if names is None else names)]
         await self._reconciler.looked(keys)
 
-    def _services(self) -> list[views.ServiceView]:
-        observed = self._reconciler.observed
-        return [self._service(name, v, observed) for name, v in self._config.services.items()]
+    async def _services(self) -> list[views.ServiceView]:
+        shown = []
+        for name, service in self._chosen(None):
+            shown.append(self._service(name, service, self._reconciler.observed))
+            await _breathe(len(shown))
+        return shown
 
     def _service(self, name: str, service: ServiceConfig, observed: Observed) -> views.ServiceView:
         there = observed.services.get(service.key)
@@ -245,14 +249,18 @@ class Controller:
             counters=there.counters if there else Counters(),
         )
 
-    def _servers(self, names: Collection[str] | None = None) -> list[views.ServerView]:
-        observed = self._reconciler.observed
-        return [
-            self._server(service, p, observed.services.get(service.key))
-            for name, service in self._config.services.items()
-            if names is None or name in names
-            for p in self._director.places(name)
-        ]
+    async def _servers(self, names: Collection[str] | None = None) -> list[views.ServerView]:
+        shown: list[views.ServerView] = []
+        for number, (name, service) in enumerate(self._chosen(names)):
+            there = self._reconciler.observed.services.get(service.key)
+            shown += [self._server(service, p, there) for p in self._director.places(name)]
+            await _breathe(number)
+        return shown
+
+    def _chosen(self, names: Collection[str] | None) -> list[tuple[str, ServiceConfig]]:
+        """The services of one configuration: a reload in the middle of an answer changes nothing in it."""
+        config = self._config
+        return [(n, s) for n, s in config.services.items() if names is None or n in names]
 
     def _server(self, service: ServiceConfig, p: Placement, there: ServiceState | None) -> views.ServerView:
         config = p.config
@@ -298,6 +306,12 @@ class Controller:
         for name in self._instances(instance):
             chosen.setdefault(self._config.vrrp[name].group or f"instance {name}", name)
         return list(chosen.values())
+
+
+async def _breathe(number: int) -> None:
+    """Let other tasks run now and then: a thousand services are not to hold up the event loop."""
+    if number % SLICE == 0:
+        await asyncio.sleep(0)
 
 
 def _accepted(name: str, answer: Any) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -24,6 +24,11 @@ from lvsha.log import emit
 from lvsha.model import Observed, ServerKey, ServiceKey
 from lvsha.overrides import Override, Overrides
 from lvsha.standing import Standing, Word, standing
+
+Users = Mapping[Target, list[tuple[ServiceConfig, ServerConfig]]]
+
+SLICE = 20
+"""Services whose standing is worked out at a stretch."""
 
 
 class Look(Protocol):
@@ -50,8 +55,10 @@ class Director:
         self._adopting = True
         self._look = look
         self._clock = clock
-        self._users = _users(config)
+        self._users = users_of(config)
         self._words: dict[str, Word] = {}
+        self._unsaid: set[str] = set()
+        self._more_to_say = asyncio.Event()
         self._unjudged: set[Target | None] = set(self._users)
         self._all_judged = asyncio.Event()
         self._overrides_changed = asyncio.Event()
@@ -69,16 +76,12 @@ class Director:
         owned = None if self.config.ipvs.unknown_services == "remove" else self._owned
         return Knowledge(self.health, self.overrides, self._adopted, owned)
 
-    def found(self, observed: Observed) -> None:
+    async def found(self, observed: Observed) -> None:
         """Adopt what the table holds, once after the start and once after each reload."""
         if not self._adopting:
             return
         self._adopting = False
-        self._adopted = {
-            (key, server): state.server.weight
-            for key, there in observed.services.items()
-            for server, state in there.servers.items()
-        }
+        self._adopted = await asyncio.to_thread(_weights, observed)
         if self._adopted:
             emit("kernel.adopted", services=len(observed.services), servers=len(self._adopted))
 
@@ -142,13 +145,17 @@ class Director:
             self._tell_override("override.expired", o)
         return self.overrides.next_expiry()
 
-    def reconfigure(self, config: Config) -> None:
+    async def reconfigure(self, config: Config) -> None:
         """Take a new configuration; verdicts of checks that are unchanged stay."""
+        # A large configuration takes its time; nothing in it changes any more, so a thread may work it out.
+        users = await asyncio.to_thread(users_of, config)
+        gone = await asyncio.to_thread(lambda: self._users.keys() - users.keys())
         self.config = config
         self.generation += 1
         self.loaded_at = self._clock()
-        self._users = _users(config)
-        self.health = {t: h for t, h in self.health.items() if t in self._users}
+        self._users = users
+        for target in gone:
+            self.health.pop(target, None)
         self._words = {name: word for name, word in self._words.items() if name in config.services}
         self._adopting = True
         self._look()
@@ -163,7 +170,9 @@ class Director:
         ]
 
     def places(self, name: str) -> tuple[Placement, ...]:
-        """Where the servers of one service stand now."""
+        """Where the servers of one service stand now; none where a reload has just removed it."""
+        if name not in self.config.services:
+            return ()
         return place(name, self.config.services[name], self._known())
 
     def standing(self, name: str) -> Standing:
@@ -187,16 +196,30 @@ class Director:
 
     def _tell_override(self, event: str, o: Override, **more: Any) -> None:
         said: dict[str, Any] = {"kind": o.kind.value, "weight": o.weight, "reason": o.reason, "by": o.by}
-        for service, server in self.servers_of(o):
-            emit(event, **_server_fields(service, server), **said, **more)
+        emit(event, target=str(o.selector), servers=len(self.servers_of(o)), **said, **more)
 
-    def _tell_standing(self, names: Iterable[str]) -> None:
+    def _tell_standing(self, names: Collection[str]) -> None:
+        """At once for a few services; for many (one server in a thousand services) by `run`, in slices."""
+        if len(names) > SLICE:
+            self._unsaid.update(names)
+            self._more_to_say.set()
+            return
         for name in names:
             now = self.standing(name)
             before = self._words.get(name, Word.CHECKING)
             self._words[name] = now.word
             if now.word is not before:
                 _tell_word(self.config.services[name], now, before)
+
+    async def run(self) -> None:
+        """Say what is left to say, for ever."""
+        while True:
+            await self._more_to_say.wait()
+            self._more_to_say.clear()
+            while self._unsaid:
+                batch = [self._unsaid.pop() for _ in range(min(SLICE, len(self._unsaid)))]
+                self._tell_standing([name for name in batch if name in self.config.services])
+                await asyncio.sleep(0)
 
 
 def _server_fields(service: ServiceConfig, server: ServerConfig) -> dict[str, Any]:
@@ -242,7 +265,16 @@ def _tell_word(service: ServiceConfig, now: Standing, before: Word) -> None:
         emit(EVENTS[now.word], **fields)
 
 
-def _users(config: Config) -> dict[Target, list[tuple[ServiceConfig, ServerConfig]]]:
+def _weights(observed: Observed) -> dict[tuple[ServiceKey, ServerKey], int]:
+    return {
+        (key, server): state.server.weight
+        for key, there in observed.services.items()
+        for server, state in there.servers.items()
+    }
+
+
+def users_of(config: Config) -> Users:
+    """Which servers of which services each target judges."""
     users: dict[Target, list[tuple[ServiceConfig, ServerConfig]]] = defaultdict(list)
     for service in config.services.values():
         for server in (*service.servers, *service.fallback):

@@ -12,7 +12,7 @@ Nothing is ever flushed. Before a service is added for the first time it is reco
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -60,7 +60,7 @@ class Truth(Protocol):
     def wanted(self) -> tuple[Config, Knowledge]:
         """The configuration and what is known, as of now."""
 
-    def found(self, observed: Observed) -> None:
+    async def found(self, observed: Observed) -> None:
         """Told of every whole look, before the plan is made: the chance to adopt what is there."""
 
     def own(self, keys: Iterable[ServiceKey]) -> None:
@@ -75,6 +75,15 @@ class Look:
     failures: tuple[Failure, ...]
     whole: bool
     drift: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """What is wanted, the steps that lead there, and which of them (by number) repair drift."""
+
+    wanted: Desired
+    steps: tuple[Step, ...]
+    drift: frozenset[int]
 
 
 class Reconciler:
@@ -159,8 +168,7 @@ class Reconciler:
         async with self._table:
             observed = await self._kernel.observe()
         config, known = self._truth.wanted()
-        _, steps = await self._plan(config, known, observed)
-        return steps
+        return list((await self._think(config, lambda: desired(config, known), observed)).steps)
 
     async def _pause(self) -> None:
         wait = self.period
@@ -174,46 +182,51 @@ class Reconciler:
 
     async def _look_at_all(self) -> Look:
         observed = await self._kernel.observe()
-        self._truth.found(observed)
+        await self._truth.found(observed)
         config, known = self._truth.wanted()
-        wanted, steps = await self._plan(config, known, observed)
-        look = await self._carry_out(steps, wanted, whole=True)
+        thought = await self._think(config, lambda: desired(config, known), observed)
+        look = await self._carry_out(thought, whole=True)
         self.failures = look.failures
-        if look.steps:
-            observed = await self._kernel.observe()
-        self.observed = observed
+        self.observed = await self._kernel.observe() if look.steps else observed
         return look
 
     async def _look_at(self, keys: frozenset[ServiceKey]) -> Look:
         config, known = self._truth.wanted()
-        wanted = Desired(services=desired_services(config, known, keys))
+        observed = await self._kernel.observe(keys)
         # A key that is no longer wanted is a removal; only a whole look may decide that.
-        observed = await self._kernel.observe(wanted.services.keys())
-        look = await self._carry_out(plan(wanted, observed), wanted, whole=False)
-        if look.steps:
-            observed = await self._kernel.observe(wanted.services.keys())
-        self.observed = _merge(self.observed, observed)
+        thought = await self._think(
+            config, lambda: Desired(services=desired_services(config, known, keys)), observed
+        )
+        look = await self._carry_out(thought, whole=False)
+        self.observed = _merge(self.observed, await self._kernel.observe(keys) if look.steps else observed)
         return look
 
-    async def _plan(self, config: Config, known: Knowledge, observed: Observed) -> tuple[Desired, list[Step]]:
-        def think() -> tuple[Desired, list[Step]]:
-            wanted = desired(config, known)
-            return wanted, plan(wanted, observed)
+    async def _think(self, config: Config, wish: Callable[[], Desired], observed: Observed) -> Thought:
+        """Work out what is to be done; for a large configuration in a thread.
 
-        # Pure functions of frozen values: a thread keeps a long thought from holding up the event loop.
+        Everything that is read is frozen, or changed only under the lock that is held here.
+        """
+
+        def think() -> Thought:
+            wanted = wish()
+            steps = tuple(plan(wanted, observed))
+            return Thought(
+                wanted, steps, frozenset(n for n, s in enumerate(steps) if self._is_drift(s, wanted))
+            )
+
         size = sum(len(s.servers) for s in config.services.values())
         return think() if size <= INLINE else await asyncio.to_thread(think)
 
-    async def _carry_out(self, steps: list[Step], wanted: Desired, *, whole: bool) -> Look:
+    async def _carry_out(self, thought: Thought, *, whole: bool) -> Look:
+        steps = thought.steps
         if new := [s.key for s in steps if isinstance(s, AddService)]:
             self._truth.own(new)
-        drift = tuple(s for s in steps if self._is_drift(s, wanted))
         failures = tuple(await self._kernel.apply(steps)) if steps else ()
-        self._settle(wanted, failures, whole=whole)
-        _tell(steps, drift, failures)
+        self._settle(thought.wanted, failures, whole=whole)
+        _tell(thought, failures)
         if any(f.error.drift for f in failures):
             self.look()
-        return Look(tuple(steps), failures, whole, drift)
+        return Look(steps, failures, whole, tuple(steps[n] for n in sorted(thought.drift)))
 
     def _is_drift(self, step: Step, wanted: Desired) -> bool:
         """Whether a step repairs what nobody here asked to be different."""
@@ -253,15 +266,15 @@ def _merge(old: Observed, part: Observed) -> Observed:
     return Observed({**old.services, **part.services}, old.timeouts, old.sync)
 
 
-def _tell(steps: Sequence[Step], drift: Sequence[Step], failures: Sequence[Failure]) -> None:
-    refused = {f.step for f in failures}
+def _tell(thought: Thought, failures: Sequence[Failure]) -> None:
     for failure in failures[:SHOWN]:
         emit("step.failed", step=str(failure.step), error=str(failure.error))
-    done = [s for s in drift if s not in refused]
-    if done:
-        emit("drift.repaired", steps=[str(s) for s in done[:SHOWN]], count=len(done))
-    apart = refused | frozenset(drift)
-    own = [s for s in steps if s not in apart]
+    refused = {id(f.step) for f in failures}
+    done = [(n in thought.drift, s) for n, s in enumerate(thought.steps) if id(s) not in refused]
+    repaired = [s for drift, s in done if drift]
+    if repaired:
+        emit("drift.repaired", steps=[str(s) for s in repaired[:SHOWN]], count=len(repaired))
+    own = [s for drift, s in done if not drift]
     for step in own[:SHOWN]:
         emit("step.applied", step=str(step))
     if len(own) > SHOWN:

@@ -173,6 +173,7 @@ class Supervisor:
         bodies = {
             "beat": self._voice.beat(),
             "reconciler": self._reconciler.run(),
+            "standings": self._director.run(),
             "monitor": self._monitor.run(self._director.targets),
             "overrides": self._expire(),
             "drains": self._drains.run(),
@@ -252,14 +253,14 @@ class Supervisor:
                 problems = tuple(str(p) for p in error.problems)
                 emit("reload.refused", file=self._options.config, problems=list(problems), by=by)
                 return views.ReloadView(self._director.generation, problems=problems)
-            changed = differences(self._director.config, config)
+            changed = await asyncio.to_thread(differences, self._director.config, config)
             await self._put_in_force(config)
             generation = self._director.generation
             emit("reload.done", file=self._options.config, generation=generation, changed=changed, by=by)
             return views.ReloadView(generation, tuple(changed))
 
     async def _put_in_force(self, config: Config) -> None:
-        self._director.reconfigure(config)
+        await self._director.reconfigure(config)
         self._reconciler.period = config.ipvs.look
         self._settings.apply(config)
         with contextlib.suppress(KernelError):
@@ -267,6 +268,7 @@ class Supervisor:
         self._monitor.follow(self._director.targets)
         self._want_speaker(config)
         await self._pair.reconfigure(config)
+        gc.freeze()
 
     def _want_speaker(self, config: Config) -> None:
         self._voice.say(f"speaker {config.state.runtime}" if config.vrrp else "no speaker")

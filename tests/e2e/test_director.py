@@ -234,7 +234,7 @@ async def test_an_override_ends_by_itself(site: Site) -> None:
     mark = await site.lb1.mark()
     await site.lb1.cli("drain", "web/rs3", "--for", "1s")
     assert await site.serving() == {"rs1", "rs2"}
-    await site.lb1.event("override.expired", since=mark, server="rs3")
+    await site.lb1.event("override.expired", since=mark, target="web/rs3")
     await site.lb1.ask("POST", "/v1/look")
     assert await site.serving() == ALL
 
@@ -271,6 +271,6 @@ async def test_the_events_can_be_followed(site: Site) -> None:
     )
     await asyncio.sleep(0)
     await site.lb1.cli("drain", "rs1")
-    event = await follower.event("override.set", server="rs1")
+    event = await follower.event("override.set", target="rs1")
     assert event["kind"] == "drain"
     await follower.stop()

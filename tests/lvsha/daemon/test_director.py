@@ -136,10 +136,7 @@ def test_an_override_survives_a_restart(tmp_path: Path, said: Said) -> None:
     assert [o.reason for o in again.overrides.entries] == ["kernel update"]
     report(again, 1, True)
     assert [p.weight for p in again.places("web")] == [0, None]
-    assert [(e["service"], e["server"]) for e in said if e["event"] == "override.set"] == [
-        ("web", "rs1"),
-        ("other", "rs1"),
-    ]
+    assert [(e["target"], e["servers"]) for e in said if e["event"] == "override.set"] == [("rs1", 2)]
 
 
 def test_an_override_that_cannot_be_kept_does_not_take_effect(tmp_path: Path) -> None:
@@ -188,26 +185,27 @@ async def test_all_are_judged_once_each_target_has_a_verdict(tmp_path: Path) -> 
         await waiter
 
 
-def test_what_is_found_at_the_start_is_adopted_once(tmp_path: Path) -> None:
+async def test_what_is_found_at_the_start_is_adopted_once(tmp_path: Path) -> None:
     """The first look adopts; later looks do not make a failed server look adopted again."""
     d = director(tmp_path)
     there = Observed({WEB.key: ServiceState(WEB.service, {server(1).key: ServerState(server(1).server)})})
-    d.found(there)
+    await d.found(there)
     assert [p.weight for p in d.places("web")] == [10, None]
-    d.found(Observed())
+    await d.found(Observed())
     assert [p.weight for p in d.places("web")] == [10, None]
 
 
-def test_a_reload_keeps_verdicts_and_adopts_what_changed(tmp_path: Path) -> None:
+async def test_a_reload_keeps_verdicts_and_adopts_what_changed(tmp_path: Path) -> None:
     """A changed check has no verdict yet: its server stays as it is in the table."""
     d = director(tmp_path)
     report(d, 1, True)
     report(d, 2, True)
     assert server(2).check is not None
     slower = replace(server(2), check=replace(server(2).check, interval=9.0))  # type: ignore[type-var]
-    d.reconfigure(config(service(server(1), slower)))
+    changed = config(service(server(1), slower))
+    await d.reconfigure(changed)
     states = {s.key: ServerState(s.server) for s in (server(1), server(2))}
-    d.found(Observed({WEB.key: ServiceState(WEB.service, states)}))
+    await d.found(Observed({WEB.key: ServiceState(WEB.service, states)}))
     places = d.places("web")
     assert [p.weight for p in places] == [10, 10]
     assert [p.health.state for p in places] == [State.UP, State.UNKNOWN]
@@ -240,3 +238,20 @@ def test_what_the_reconciler_works_with_does_not_change_under_it(tmp_path: Path)
 def test_a_service_starts_as_checking(tmp_path: Path) -> None:
     """Before the first verdict nothing bad is said of a service."""
     assert director(tmp_path).standing("web").word is Word.CHECKING
+
+
+async def test_what_touches_many_services_is_told_in_slices(tmp_path: Path, said: Said) -> None:
+    """A server in a hundred services: each is told, and the event loop runs in between."""
+    import asyncio
+
+    many = config(*(service(server(1), name=f"s{n}", port=n) for n in range(1, 101)))
+    d = director(tmp_path, many)
+    report(d, 1, True)
+    assert not [e for e in said if e["event"] == "service.ok"]
+    task = asyncio.create_task(d.run())
+    turns = 0
+    while len([e for e in said if e["event"] == "service.ok"]) < 100:
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns >= 5
+    task.cancel()

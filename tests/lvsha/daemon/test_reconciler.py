@@ -43,7 +43,7 @@ class Truth:
         health = {t: h for n, h in self.verdicts.items() if (t := target_of(server(n))) is not None}
         return self.config, Knowledge(health, adopted=self.adopted, owned=frozenset(self.owned))
 
-    def found(self, observed: Observed) -> None:
+    async def found(self, observed: Observed) -> None:
         """Tell the test of a whole look."""
         assert isinstance(observed, Observed)
         self.looked.set()

@@ -1,0 +1,85 @@
+"""Two directors and their speakers, natively: who holds the address, and what the daemons say of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.lab.director import Director, directing
+from tests.lab.network import Network, topology
+
+pytestmark = pytest.mark.net
+
+VIP = "192.0.2.100"
+PAIR = """
+[nodes.lb1]
+priority = 200
+address = "192.0.2.1"
+[nodes.lb2]
+priority = 100
+address = "192.0.2.2"
+[vrrp.public]
+interface = "front"
+vrid = 51
+interval = "100ms"
+addresses = ["192.0.2.100/24"]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Both directors."""
+
+    net: Network
+    lb1: Director
+    lb2: Director
+
+    def holders(self) -> list[str]:
+        """The nodes that have the address."""
+        return [n for n in ("lb1", "lb2") if VIP in self.net[n].run("ip", "-br", "address", "show", "front")]
+
+
+@pytest.fixture
+async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
+    """The pair with lb1 as master."""
+    async with topology(directors=2, servers=0) as net, AsyncExitStack() as stack:
+        lb1 = await stack.enter_async_context(directing(net["lb1"], PAIR, tmp_path, name="lb1"))
+        lb2 = await stack.enter_async_context(directing(net["lb2"], PAIR, tmp_path, name="lb2"))
+        await lb1.event("role.changed", role="master")
+        yield Pair(net, lb1, lb2)
+
+
+async def test_one_of_two_holds_the_address(pair: Pair) -> None:
+    """The node of higher priority is master, the other is backup and has nothing."""
+    assert pair.holders() == ["lb1"]
+    (shown,) = await pair.lb2.ask("GET", "/v1/vrrp")
+    assert (shown["state"], shown["master"]) == ("backup", "192.0.2.1")
+
+
+async def test_a_planned_failover_hands_over(pair: Pair) -> None:
+    """`lvsha-cli failover` returns once the peer holds the address."""
+    result = await pair.lb1.cli("failover")
+    assert result.status == 0, result
+    assert pair.holders() == ["lb2"]
+
+
+async def test_a_stopped_master_hands_over(pair: Pair) -> None:
+    """SIGTERM: the master resigns, and its peer takes over in a skew time."""
+    assert pair.lb1.process is not None
+    assert await pair.lb1.process.stop() == 0
+    await pair.lb2.event("role.changed", role="master")
+    assert pair.holders() == ["lb2"]
+
+
+async def test_a_held_master_stays_backup_until_it_is_released(pair: Pair) -> None:
+    """`hold` keeps a node out of the election; `release` lets the higher priority win again."""
+    assert (await pair.lb1.cli("hold")).status == 0
+    await pair.lb2.event("role.changed", role="master")
+    mark = await pair.lb1.mark()
+    assert (await pair.lb1.cli("release")).status == 0
+    await pair.lb1.event("role.changed", since=mark, role="master")
+    assert pair.holders() == ["lb1"]
