@@ -34,7 +34,9 @@ from lvsha.config.schema.values import (
     Table,
     Threshold,
     refuse,
+    short,
     shown,
+    sort_of,
     span,
 )
 
@@ -191,13 +193,18 @@ def _as_tuple(value: object) -> object:
 
 
 def _pairs(value: object) -> object:
+    # Such a table may hold a password, so no value is shown.
     match value:
         case dict():
-            return tuple((name, text) for name, text in value.items())
-        case list():
-            return tuple(tuple(pair) if isinstance(pair, list) else pair for pair in value)
+            pairs = list(value.items())
+        case list() if all(isinstance(pair, list) and len(pair) == 2 for pair in value):
+            pairs = [tuple(pair) for pair in value]
         case _:
-            raise refuse(f"must be a table of texts, not {shown(value)}", 'write { Name = "value" }')
+            raise refuse(f"must be a table of texts, not {sort_of(value)}", 'write { Name = "value" }')
+    for name, text in pairs:
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise refuse(f"{short(str(name))} must be a text, not {sort_of(text)}", "write it in quotes")
+    return tuple(pairs)
 
 
 def _of_type(types: tuple[type, ...]) -> Any:
