@@ -136,7 +136,7 @@ class Files:
         """The times in the beat file, none where it does not belong to the other one."""
         size = _SLOTS + _SLOT.size * len(self._groups)
         try:
-            data = _read(self._beat, size)
+            data = _read(self._beat, size + 1)
         except OSError:
             return {}
         if len(data) != size or data[:_SLOTS] != _MAGIC + self._token.encode():

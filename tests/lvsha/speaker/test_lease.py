@@ -1,0 +1,211 @@
+"""What owners want and what the kernel gets, against a kernel in memory and a real one."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from ipaddress import ip_interface
+
+from lvsha.errors import KernelError
+from lvsha.kernel.addresses import Place
+from lvsha.kernel.netlink import Refusal
+from lvsha.speaker.lease import Leases
+
+A, B, C = (Place(ip_interface(f"192.0.2.{n}/24"), 2) for n in (100, 101, 102))
+
+
+class Kernel:
+    """Addresses as the kernel keeps them: put again is renewed, refused interfaces refuse."""
+
+    def __init__(self) -> None:
+        self.held: dict[Place, int | None] = {}
+        self.calls: list[tuple[str, tuple[Place, ...]]] = []
+        self.refuse: set[Place] = set()
+        self.fail = False
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def put(self, places: Sequence[Place], lifetime: int | None) -> dict[Place, Refusal]:
+        """As `kernel.Addresses`."""
+        await self._visit("put", places)
+        self.held |= {place: lifetime for place in places if place not in self.refuse}
+        return {place: Refusal(errno.ENODEV) for place in places if place in self.refuse}
+
+    async def remove(self, places: Sequence[Place]) -> dict[Place, Refusal]:
+        """As `kernel.Addresses`."""
+        await self._visit("remove", places)
+        for place in places:
+            self.held.pop(place, None)
+        return {}
+
+    async def _visit(self, what: str, places: Sequence[Place]) -> None:
+        self.calls.append((what, tuple(places)))
+        await self.gate.wait()
+        await asyncio.sleep(0)
+        if self.fail:
+            raise KernelError("no answer on netlink")
+
+
+class Told:
+    """What the leases say."""
+
+    def __init__(self) -> None:
+        self.new: list[tuple[str, tuple[Place, ...]]] = []
+        self.gone: list[Place] = []
+        self.no: list[Place] = []
+
+    def put(self, owner: str, places: Sequence[Place]) -> None:
+        """As `lease.Listener`."""
+        self.new.append((owner, tuple(places)))
+
+    def removed(self, places: Sequence[Place]) -> None:
+        """As `lease.Listener`."""
+        self.gone += places
+
+    def refused(self, place: Place, why: str) -> None:
+        """As `lease.Listener`."""
+        assert why
+        self.no.append(place)
+
+
+@asynccontextmanager
+async def leasing() -> AsyncIterator[tuple[Leases, Kernel, Told]]:
+    """Leases that run."""
+    kernel, told = Kernel(), Told()
+    leases = Leases(kernel, told)  # type: ignore[arg-type]
+    task = asyncio.create_task(leases.run())
+    try:
+        yield leases, kernel, told
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_one_batch_puts_all_of_an_owner() -> None:
+    """All addresses go in one visit and are told to their owner once."""
+    async with leasing() as (leases, kernel, told):
+        leases.hold("x", [A, B], 2)
+        await leases.settled()
+        assert kernel.calls == [("put", (A, B))]
+        assert kernel.held == {A: 2, B: 2}
+        assert told.new == [("x", (A, B))]
+
+
+async def test_dropping_removes_only_what_the_owner_held() -> None:
+    """Another owner's addresses stay."""
+    async with leasing() as (leases, kernel, told):
+        leases.hold("x", [A], 2)
+        leases.hold("y", [B], None)
+        await leases.settled()
+        leases.drop("x")
+        await leases.settled()
+        assert kernel.held == {B: None}
+        assert told.gone == [A]
+
+
+async def test_a_role_that_flips_leaves_nothing_behind() -> None:
+    """Dropped while the kernel is still busy putting it, an address ends up absent; and the reverse."""
+    async with leasing() as (leases, kernel, told):
+        kernel.gate.clear()
+        leases.hold("x", [A], 2)
+        await asyncio.sleep(0.01)
+        leases.drop("x")
+        kernel.gate.set()
+        await leases.settled()
+        assert kernel.held == {}
+        assert told.new == []
+        leases.hold("x", [A], 2)
+        await leases.settled()
+        kernel.gate.clear()
+        leases.drop("x")
+        await asyncio.sleep(0.01)
+        leases.hold("x", [A], 2)
+        kernel.gate.set()
+        await leases.settled()
+        assert kernel.held == {A: 2}
+
+
+async def test_a_lease_is_renewed_in_time() -> None:
+    """Within one lifetime an address is put again about four times, and announced once."""
+    async with leasing() as (leases, kernel, told):
+        leases.hold("x", [A], 2)
+        await asyncio.sleep(1.8)
+        assert len(kernel.calls) == 4
+        assert told.new == [("x", (A,))]
+
+
+async def test_an_address_for_ever_is_put_once() -> None:
+    """Without a lifetime there is nothing to renew."""
+    async with leasing() as (leases, kernel, _):
+        leases.hold("x", [A], None)
+        await asyncio.sleep(1.2)
+        assert len(kernel.calls) == 1
+
+
+async def test_a_lost_address_is_put_back() -> None:
+    """What somebody removed is put again and announced again; what nobody wants is no loss."""
+    async with leasing() as (leases, kernel, told):
+        leases.hold("x", [A], 60)
+        await leases.settled()
+        del kernel.held[A]
+        assert leases.lost(A)
+        await leases.settled()
+        assert kernel.held == {A: 60}
+        assert told.new == [("x", (A,)), ("x", (A,))]
+        assert not leases.lost(B)
+
+
+async def test_our_own_removal_is_no_loss() -> None:
+    """The kernel's news of an address that was removed on purpose is not told as a loss."""
+    async with leasing() as (leases, kernel, _):
+        leases.hold("x", [A], 60)
+        await leases.settled()
+        kernel.gate.clear()
+        leases.drop("x")
+        await asyncio.sleep(0.01)
+        assert not leases.lost(A)
+        leases.hold("x", [A], 60)
+        assert not leases.lost(A)
+        kernel.gate.set()
+        await leases.settled()
+        assert kernel.held == {A: 60}
+
+
+async def test_a_refused_address_is_tried_again_and_told_once() -> None:
+    """The others are not held up by it, and it comes when the kernel takes it."""
+    async with leasing() as (leases, kernel, told):
+        kernel.refuse = {B}
+        leases.hold("x", [A, B], 60)
+        await asyncio.sleep(2.2)
+        assert kernel.held == {A: 60}
+        assert told.no == [B]
+        kernel.refuse = set()
+        await asyncio.sleep(1.1)
+        assert kernel.held == {A: 60, B: 60}
+        assert told.new[-1] == ("x", (B,))
+
+
+async def test_a_kernel_that_does_not_answer_is_asked_again() -> None:
+    """After a failed visit nothing is taken for granted."""
+    async with leasing() as (leases, kernel, told):
+        kernel.fail = True
+        leases.hold("x", [A], 60)
+        await leases.settled()
+        assert told.no == [A]
+        kernel.fail = False
+        await asyncio.sleep(1.1)
+        assert kernel.held == {A: 60}
+
+
+async def test_what_was_there_before_is_kept_or_removed() -> None:
+    """Of a former process's addresses, those wanted are renewed and announced, the others go."""
+    async with leasing() as (leases, kernel, told):
+        kernel.held = {A: 2, B: 2}
+        leases.hold("x", [A, C], 2)
+        leases.adopt([A, B])
+        await leases.settled()
+        assert kernel.held == {A: 2, C: 2}
+        assert told.gone == [B]
+        assert set(told.new[0][1]) == {A, C}
