@@ -107,6 +107,8 @@ class Instance:
         trouble = f"{self.spec.interface} does not exist" if link is None else link.trouble
         self._fault(f"interface {self.spec.interface}", trouble)
         self._look_at_source()
+        for virtual in self.spec.every_address:
+            self._node.prepare(virtual.interface)
         for tracker in self.spec.trackers:
             if isinstance(tracker, InterfaceTracker):
                 self._look_at_interface(tracker)

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from lvsha.kernel.addresses import OURS, Held, Place
 from lvsha.kernel.links import Link
+from lvsha.kernel.sysctl import Sysctl
 from lvsha.speaker.announce import Announcements
 from lvsha.speaker.conflicts import Conflicts
 from lvsha.speaker.lease import Leases
@@ -118,3 +119,22 @@ class Node:
     """Keeps the time of a group's last advert over a crash."""
     virtual: frozenset[Address] = field(default_factory=frozenset)
     """Every virtual address of every instance."""
+    sysctl: Sysctl = field(default_factory=Sysctl)
+    _prepared: set[int] = field(default_factory=set)
+
+    def prepare(self, interface: str) -> None:
+        """Make an interface fit to hold virtual addresses, once.
+
+        When the first IPv4 address of a network is removed, the kernel removes the others of that
+        network with it (net/ipv4/devinet.c, __inet_del_ifa), unless it is told to promote them. The
+        first may be a virtual one, and the others somebody else's.
+        """
+        link = self.tables.links.get(interface)
+        if link is None or link.index in self._prepared:
+            return
+        self._prepared.add(link.index)
+        settled = self.sysctl.settle({f"net/ipv4/conf/{interface}/promote_secondaries": 1})
+        for change in settled.changes:
+            self.say("sysctl.changed", name=change.name, before=change.before, after=change.after)
+        for failure in settled.failures:
+            self.say("sysctl.failed", name=failure.name, value="1", error=str(failure))
