@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from lvsha.config.problems import Finding, KeyPath, did_you_mean, error
+from lvsha.config.problems import Finding, KeyPath, did_you_mean, error, spell
 from lvsha.config.schema.values import short, shown, sort_of
 
 SECRETS = {"headers", "key", "keys", "passphrase", "password", "secret", "token"}
@@ -62,7 +62,8 @@ def _finding(detail: ErrorDetails, value: object, path: KeyPath, known: Known) -
             )
         case kind if kind in _WANTED:
             wanted, hint = _WANTED[kind]
-            return error(at, f"must be {wanted}, not {given}", _unquote(detail["input"], wanted) or hint)
+            hint = _way(detail["input"], wanted, at) or hint
+            return error(at, f"must be {wanted}, not {given}", hint)
         case kind:
             return error(at, _bound(kind, context, given) or f"{detail['msg']} ({given})")
 
@@ -133,7 +134,10 @@ def _near(given: object, context: Mapping[str, Any]) -> str:
     return did_you_mean(given, words) if isinstance(given, str) else ""
 
 
-def _unquote(given: object, wanted: str) -> str:
+def _way(given: object, wanted: str, at: KeyPath) -> str:
+    """The way out of the usual slips: a number in quotes, single brackets for a list of tables."""
+    if isinstance(given, dict) and wanted == "a list":
+        return f"write [[{spell(at)}]] above each"
     if isinstance(given, str) and "number" in wanted and given.strip().lstrip("-").isdigit():
         return f"write {short(given.strip())} without quotes"
     return ""
@@ -151,12 +155,14 @@ def _bound(kind: str, context: Mapping[str, Any], given: str) -> str:
                 if context["min_length"] == 1
                 else f"needs at least {context['min_length']}"
             )
+        case "string_too_long":
+            return f"may be at most {context['max_length']} characters long"
+        case "too_long" if given.startswith('"'):
+            return f"may be at most {context['max_length']} characters long"
         case "too_long":
             return f"may hold at most {context['max_length']}, not {context['actual_length']}"
         case "string_too_short":
             return "must not be empty"
-        case "string_too_long":
-            return f"may be at most {context['max_length']} characters long"
         case "string_pattern_mismatch":
             return f"{given} is not allowed here"
         case _:

@@ -134,8 +134,8 @@ def spoken(seconds: float) -> str:
     """A duration as one would write it: `10ms`, `1.5s`, `5m`."""
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= size and math.isclose(seconds % size, 0):
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s" if seconds >= 1 or not seconds else f"{seconds * 1000:g}ms"
+            return f"{seconds / size:.10g}{unit}"
+    return f"{seconds:.10g}s" if seconds >= 1 or not seconds else f"{seconds * 1000:.10g}ms"
 
 
 def span(least: float, most: float) -> AfterValidator:
