@@ -34,7 +34,7 @@ SUITES = ("nft", "ipvs", "net")
 """Markers, the most demanding first: a test belongs to the first that it has."""
 
 _ORDER = {None: 0, Kind.NATIVE: 0, Kind.UML: 1, Kind.QEMU: 2}
-_SLOWNESS = {Kind.UML: 1.0, Kind.QEMU: 5.0}
+_SLOWNESS = {Kind.UML: 2.0, Kind.QEMU: 6.0}
 _BOOT = {Kind.UML: 120.0, Kind.QEMU: 600.0}
 """Seconds until a guest must have collected its tests."""
 
@@ -173,7 +173,7 @@ class GuestRun:
         self.guest.start(
             _pytest_argv(kind, config, selected),
             directory=config.rootpath,
-            environment=_environment(self.guest.share),
+            environment=_environment(kind, self.guest.share),
         )
 
     def reports(self, item: pytest.Item) -> Iterator[pytest.TestReport]:
@@ -242,12 +242,13 @@ def _pytest_argv(kind: Kind, config: pytest.Config, selected: list[pytest.Item])
     return argv + files
 
 
-def _environment(share: Path) -> dict[str, str]:
+def _environment(kind: Kind, share: Path) -> dict[str, str]:
     return {
         "PATH": f"{Path(sys.executable).parent}:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": "/root",
         "LANG": "C.UTF-8",
         SHARE: str(share),
+        "LVSHA_LAB_SLOWNESS": str(_SLOWNESS[kind]),
         "PYTHONDONTWRITEBYTECODE": "1",
         # The guest's view of the source tree may be read-only.
         "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis",

@@ -36,6 +36,8 @@ LINE = 1_048_576
 """Longest line of output in bytes."""
 START = 60.0
 """Seconds until a process must exist; the first one waits for the zygote's imports."""
+SLOWNESS = float(os.environ.get("LVSHA_LAB_SLOWNESS", "1"))
+"""Set in a guest: how many times longer than natively things may take. All waits here are as much longer."""
 
 
 class _Client:
@@ -129,7 +131,7 @@ class Process:
         assert self._channel is not None, f"{self.name} was started without a channel"
         reader, writer = self._channel
         writer.write(json.dumps(question).encode() + b"\n")
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(within * SLOWNESS):
             answer: dict[str, Any] = json.loads(await reader.readline())
         return answer
 
@@ -191,13 +193,19 @@ class Process:
         finally:
             for task in talk:
                 task.cancel()
-            if self._ended is None and self.pid:
-                self.signal(signal.SIGKILL, group=True)
+            if self._ended is None:
+                self._abandon()
             if self._channel is not None:
                 self._channel[1].close()
             self.status = self._ended
             _running.discard(self)
             self._tell()
+
+    def _abandon(self) -> None:
+        """The test is over, or the zygote is: so is the process."""
+        self._ended = -signal.SIGKILL
+        with contextlib.suppress(OSError):
+            self.signal(signal.SIGKILL, group=True)
 
     def _said(self, line: str) -> None:
         self.output.append(line)
@@ -228,7 +236,7 @@ class Process:
 
     async def _until(self, find: Callable[[], Found | None], within: float, what: str) -> Found:
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(within * SLOWNESS):
                 while (found := find()) is None:
                     if self.status is not None:
                         raise AssertionError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -85,10 +86,9 @@ async def test_ipvs_and_nftables_work_together(net: Network) -> None:
     rules = f"-A -t {VIP}:70 -s rr\n-a -t {VIP}:70 -r 10.0.1.11:7007 -m"
     lb1.run("ipvsadm", "-R", stdin=rules)
     lb1.run("nft", "-f", "-", stdin=_SOURCE_NAT)
-    client = await start_client(net["client"])
-    answer = net["client"].run("sh", "-c", f"echo hi | nc -w 5 {VIP} 70")
-    assert answer == "rs1 10.0.1.1 hi\n"
-    assert await client.ask(VIP, 70, "tcp") == "rs1"
+    with net["client"].entered(), socket.create_connection((VIP, 70), timeout=60) as connection:
+        connection.sendall(b"hi\n")
+        assert connection.recv(100) == b"rs1 10.0.1.1 hi\n"
 
 
 _SOURCE_NAT = f"""

@@ -33,9 +33,9 @@ from typing import Any
 
 from tests.lab import namespace
 
-PRELOAD = ("tests.lab.client", "tests.lab.servers", "asyncssh", "click", "dns.asyncresolver", "pydantic")
-PRELOAD_PACKAGES = ("lvsha", "checks")
-"""Imported with all their modules, apart from `__main__`."""
+PRELOAD = ("checks.http", "checks.tcp", "tests.lab.client", "tests.lab.servers")
+PRELOAD_PACKAGE = "lvsha"
+"""Imported with all its modules, apart from `__main__`."""
 
 MESSAGE = 262_144
 """Largest request in bytes."""
@@ -164,11 +164,9 @@ def _tell(pipe: int, line: str) -> None:
 def preload() -> None:
     """Import what programs will need. What cannot be imported fails later, in the program that needs it."""
     names = list(PRELOAD)
-    for package in PRELOAD_PACKAGES:
-        path = importlib.import_module(package).__path__
-        names += [
-            module.name for module in pkgutil.walk_packages(path, f"{package}.", onerror=lambda _: None)
-        ]
+    path = importlib.import_module(PRELOAD_PACKAGE).__path__
+    modules = pkgutil.walk_packages(path, f"{PRELOAD_PACKAGE}.", onerror=lambda _: None)
+    names += [module.name for module in modules]
     for name in names:
         if not name.endswith("__main__"):
             with contextlib.suppress(Exception):

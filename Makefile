@@ -1,0 +1,30 @@
+# Everything runs in .venv, which `make setup` builds together with the Debian packages that the tests need.
+#   make test    set up if needed, lint, and run every test
+#   make demo    a pair of directors fails over in front of your eyes
+
+bin := .venv/bin
+ready := .venv/ready
+
+.PHONY: test setup lint fmt demo
+
+test: lint
+	$(bin)/python -m pytest
+
+setup: $(ready)
+
+$(ready): pyproject.toml constraints.txt tests/lab/setup
+	tests/lab/setup
+
+lint: $(ready)
+	$(bin)/ruff check
+	$(bin)/ruff format --check
+	$(bin)/mypy
+	$(bin)/mypy -p tests.lab
+	$(bin)/lint-imports
+
+fmt: $(ready)
+	$(bin)/ruff check --fix
+	$(bin)/ruff format
+
+demo: $(ready)
+	$(bin)/python -P tests/lab/demo.py
