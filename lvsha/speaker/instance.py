@@ -8,6 +8,7 @@ find into a priority and a set of faults.
 from __future__ import annotations
 
 import asyncio
+import errno
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -31,6 +32,8 @@ Address = IPv4Address | IPv6Address
 QUIET = 10.0
 """Seconds between two reports of one kind: what is heard can be forged and must not flood a log."""
 
+_NO_LINK = (errno.ENODEV, errno.ENXIO, errno.ENETDOWN)
+"""An advert that cannot be sent for want of an interface is no news: that it is gone was told."""
 _NOWHERE: dict[int, Address] = {4: IPv4Address(0), 6: IPv6Address(0)}
 _FORGED = frozenset(reason for reason in Reason if reason.value.startswith("auth_")) | {Reason.PASSWORD}
 
@@ -163,6 +166,8 @@ class Instance:
             except OSError as error:
                 went = False
                 self.unsent[str(error.strerror)] += 1
+                if error.errno in _NO_LINK:
+                    continue
                 self._tell_quietly("vrrp.unsent", str(destination), error=f"{destination}: {error.strerror}")
         self.sent += 1
         return went

@@ -273,9 +273,10 @@ async def test_an_interface_that_is_replaced_is_used_again(pair: Pair, net: Netw
     lb1.node.ip("link set front name gone0")
     await lb1.become(State.FAULT)
     assert "does not exist" in (await lb1.status()).faults["interface front"]
+    mark = len(lb1.events)
     lb1.node.ip("link set gone0 name front")
     await lb1.become(State.MASTER)
-    await lb1.event("vip.added", since=len(lb1.events))
+    await lb1.event("vip.added", since=mark)
 
 
 async def test_an_address_that_somebody_removes_is_put_back(pair: Pair) -> None:
