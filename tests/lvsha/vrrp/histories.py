@@ -13,7 +13,7 @@ from ipaddress import IPv4Address
 
 from lvsha.vrrp.machine import Group
 from lvsha.vrrp.member import Spec
-from tests.lvsha.vrrp.network import DRIFT, Network, Setup, Violation
+from tests.lvsha.vrrp.network import DRIFT, BrokenRuleError, Network, Setup
 
 KINDS = (
     "cut",
@@ -147,7 +147,7 @@ def befall(network: Network, step: Step) -> None:
 
 
 def play(setups: Sequence[Setup], steps: Sequence[Step], rng: random.Random) -> Network:
-    """Let a history happen, heal everything, and see that one master is left. Raises Violation."""
+    """Let a history happen, heal everything, and see that one master is left. Raises BrokenRuleError."""
     network = Network(setups, rng, delay=setups[0].specs[0].interval / 20)
     for index in range(len(setups)):
         network.at(rng.random() * network.interval, network.call, index, "start")
@@ -158,7 +158,7 @@ def play(setups: Sequence[Setup], steps: Sequence[Step], rng: random.Random) -> 
     network.run(when + max((s.length for s in steps), default=0.0) * network.interval * (1 + DRIFT) + 0.01)
     network.heal()
     for index in range(len(setups)):
-        network.call(index, "preemption", True)  # noqa: FBT003 - an argument among others
+        network.call(index, "preemption", True)
     network.run(network.now + network.bound)
     network.settled = True
     network.run(network.now + 4 * network.interval)
@@ -174,7 +174,7 @@ def _the_best(network: Network) -> None:
     best = max(group.priority for group in groups)
     master = groups[network.masters()[0]]
     if master.priority != best:
-        raise Violation(f"the master's priority is {master.priority}, there is {best}\n{network}")
+        raise BrokenRuleError(f"the master's priority is {master.priority}, there is {best}\n{network}")
 
 
 __all__ = ["Group", "Step", "draw_setups", "draw_steps", "play"]

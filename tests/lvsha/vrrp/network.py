@@ -88,7 +88,7 @@ class Node:
         return self.setup.offset + self.setup.rate * at
 
 
-class Violation(AssertionError):
+class BrokenRuleError(AssertionError):
     """Something that must never be was."""
 
 
@@ -283,7 +283,7 @@ class Network:
         asleep = (self.now - node.frozen_at) * (1 - 2 * DRIFT)
         longest = 4 * self.interval if was is State.MASTER else 4 * self.interval + self.skew
         if asleep > longest + self.preempt_delay and not listening and node.group.state is State.MASTER:
-            raise Violation(f"node {index} woke after {asleep:.3f} s and is master\n{self}")
+            raise BrokenRuleError(f"node {index} woke after {asleep:.3f} s and is master\n{self}")
 
     def kill(self, index: int) -> None:
         """The process dies. Its addresses stay where they are."""
@@ -341,16 +341,16 @@ class Network:
         """
         masters = len(self.masters())
         if self.settled and masters != 1:
-            raise Violation(f"{masters} masters\n{self}")
+            raise BrokenRuleError(f"{masters} masters\n{self}")
         if self.now > self._whole_at + self.delay + self._dispute:
             if self._served and not masters:
-                raise Violation(f"a whole network lost its master\n{self}")
+                raise BrokenRuleError(f"a whole network lost its master\n{self}")
             self._served = self._served or masters > 0
         for index, node in enumerate(self.nodes):
             if node.alive:
                 master = node.group.state is State.MASTER
                 if node.holding != (frozenset(node.group.members) if master else frozenset()):
-                    raise Violation(f"node {index} is {node.group.state} and holds {set(node.holding)}")
+                    raise BrokenRuleError(f"node {index} is {node.group.state} and holds {set(node.holding)}")
         for a, b in self._pairs:
             place = self._meet(self.nodes[a], self.nodes[b], a, b)
             if place is None:
@@ -360,14 +360,16 @@ class Network:
                 self._since[a, b] = (place, self.now)
             since = self._since[a, b][1]
             if self.now - since > self.overlap(place):
-                raise Violation(f"nodes {a} and {b} have been masters together since {since:.3f}\n{self}")
+                raise BrokenRuleError(
+                    f"nodes {a} and {b} have been masters together since {since:.3f}\n{self}"
+                )
 
     def _judge_takeover(self, index: int) -> None:
         """Nobody takes over from a master that it has heard just now and is to obey."""
         for member, (when, sender, interval) in self.nodes[index].heard.items():
             recent = self.now - when < 2.5 * interval * (1 - 2 * DRIFT)
             if recent and sender in self.masters() and not self.nodes[sender].frozen:
-                raise Violation(f"node {index} heard {sender} on {member} and takes over\n{self}")
+                raise BrokenRuleError(f"node {index} heard {sender} on {member} and takes over\n{self}")
 
     def _meet(self, one: Node, two: Node, a: int, b: int) -> int | None:
         """The first place where two masters hear each other, if there is any."""
