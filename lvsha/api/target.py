@@ -109,8 +109,9 @@ def unknown(
 def _listing(noun: str, words: Sequence[str]) -> str:
     if not words:
         return f"there is no {noun} at all"
-    more = ", ..." if len(words) > 10 else ""
-    return f"there is {', '.join(words[:10])}{more}"
+    short = [word for word in words if "/" not in word] or words
+    more = ", ..." if len(short) > 10 else ""
+    return f"there is {', '.join(short[:10])}{more}"
 
 
 def _check_text(target: str) -> None:

@@ -89,6 +89,7 @@ class Director:
         self.journal = Journal()
         self.said = Overrides()
         self.active = {(s.service, s.name): s.active for s in SERVERS}
+        self.inactive = {(s.service, s.name): s.inactive for s in SERVERS}
         self.ending = 10
         """How many connections of a drained server end between two looks."""
         self.instances = {v.name: v for v in INSTANCES}
@@ -144,8 +145,9 @@ class Director:
         """The servers; connections of those set aside end."""
         for server in self._servers():
             if not server.weight_now:
-                left = self.active[server.service, server.name]
-                self.active[server.service, server.name] = max(0, left - self.ending)
+                for kept in (self.active, self.inactive):
+                    left = kept[server.service, server.name]
+                    kept[server.service, server.name] = max(0, left - self.ending)
         return self._servers()
 
     async def overrides(self) -> list[OverrideView]:
@@ -293,8 +295,13 @@ class Director:
         now = server.weight_now
         if said is not None and now is not None:
             now = {Kind.DISABLE: None, Kind.DRAIN: 0, Kind.WEIGHT: said.weight}[said.kind]
-        active = self.active[server.service, server.name]
-        return replace(server, weight_now=now, active=active, override=_view(said) if said else None)
+        return replace(
+            server,
+            weight_now=now,
+            active=self.active[server.service, server.name],
+            inactive=self.inactive[server.service, server.name],
+            override=_view(said) if said else None,
+        )
 
 
 def _view(o: Override) -> OverrideView:

@@ -1,0 +1,9 @@
+"""The commands, one module a theme.
+
+see         what there is: status, services, servers, overrides, plan, vrrp, doctor
+hand        what an operator says by hand: drain, undrain, disable, enable, weight
+steer       what moves the director: reload, look, failover, hold, release
+events      what happens
+config      the configuration file
+completion  the shell's completion
+"""

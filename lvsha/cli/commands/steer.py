@@ -1,0 +1,85 @@
+"""What moves the director."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from lvsha.cli import show
+from lvsha.cli.client import PATIENCE, RefusedError
+from lvsha.cli.commands.see import show_instances
+from lvsha.cli.failure import CommandError, Status
+from lvsha.cli.session import Duration, Session, as_json, session
+from lvsha.cli.words import plural
+
+
+@click.command()
+@as_json
+@session
+def reload(asked: Session) -> None:
+    """Read the configuration again; one with problems changes nothing (exit status 2)."""
+    try:
+        answer = asked.client.post("/v1/reload")
+    except RefusedError as refusal:
+        problems = refusal.answer.get("problems")
+        if not isinstance(problems, list):
+            raise
+        raise CommandError(Status.WRONG, str(refusal), [str(problem) for problem in problems]) from refusal
+    asked.tell(answer, _reloaded)
+
+
+@click.command()
+@as_json
+@session
+def look(asked: Session) -> None:
+    """Compare with the kernel now, and repair what differs."""
+    asked.tell(asked.client.post("/v1/look"), lambda a: show.lines(a["steps"] or ["nothing to change"]))
+
+
+@click.command()
+@click.argument("instance", required=False)
+@click.option(
+    "--wait",
+    type=Duration(),
+    default=10.0,
+    show_default="10s",
+    metavar="DURATION",
+    help="How long the other director may take.",
+)
+@as_json
+@session
+def failover(asked: Session, instance: str | None, wait: float) -> None:
+    """Hand INSTANCE, or all, over to the other director.
+
+    When it does not take over in time, this one takes the addresses back, and the exit status is 5.
+    """
+    answer = asked.client.post(
+        "/v1/vrrp/failover", {"instance": instance, "wait": wait}, patience=wait + PATIENCE
+    )
+    asked.tell(answer, show_instances)
+
+
+@click.command()
+@click.argument("instance", required=False)
+@as_json
+@session
+def hold(asked: Session, instance: str | None) -> None:
+    """Keep this director from being master of INSTANCE, or of all, until it is released."""
+    asked.tell(asked.client.post("/v1/vrrp/hold", {"instance": instance}), show_instances)
+
+
+@click.command()
+@click.argument("instance", required=False)
+@as_json
+@session
+def release(asked: Session, instance: str | None) -> None:
+    """Let this director be master of INSTANCE, or of all, again."""
+    asked.tell(asked.client.post("/v1/vrrp/release", {"instance": instance}), show_instances)
+
+
+def _reloaded(answer: dict[str, Any]) -> None:
+    changed = answer["changed"]
+    what = plural(len(changed), "change") if changed else "nothing changed"
+    show.line(f"generation {answer['generation']}: {what}")
+    show.lines(f"  {change}" for change in changed)
