@@ -214,10 +214,11 @@ def test_a_new_key_comes_without_a_gap() -> None:
         ring(KEY, OTHER, active=2),
         ring(OTHER, active=2),
     ]
-    for before, after in pairwise(steps):
-        assert hear(after, signed(before, NOW), NOW) == pytest.approx(0.0, abs=0.001)
-        assert hear(before, signed(after, NOW), NOW) == pytest.approx(0.0, abs=0.001)
-    assert refused(steps[3], signed(steps[0], NOW), NOW) is Reason.AUTH_KEY
+    for at, (before, after) in enumerate(pairwise(steps)):
+        now = NOW + at
+        assert hear(after, signed(before, now), now) == pytest.approx(0.0, abs=0.001)
+        assert hear(before, signed(after, now + 0.1), now + 0.1) == pytest.approx(0.0, abs=0.001)
+    assert refused(steps[3], signed(steps[0], NOW + 4), NOW + 4) is Reason.AUTH_KEY
 
 
 @pytest.mark.parametrize(
