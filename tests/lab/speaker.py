@@ -302,6 +302,20 @@ class Comings:
                 found.append(("went", str(change.held.place.address)))
         return found
 
+    async def went(self, address: str, within: float = PATIENCE) -> None:
+        """Wait until an address goes."""
+        async with asyncio.timeout(within):
+            while ("went", address) not in self.read():
+                await self._news()
+
+    async def _news(self) -> None:
+        loop, told = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._watch.fileno(), told.set)
+        try:
+            await told.wait()
+        finally:
+            loop.remove_reader(self._watch.fileno())
+
     def close(self) -> None:
         """Watch no more."""
         self._watch.close()
