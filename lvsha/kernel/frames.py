@@ -37,6 +37,7 @@ _CAPPED = 0x100
 _WORDS_FOLLOW = 0x200
 
 # Types below NLMSG_MIN_TYPE are netlink's own.
+NOOP = 1
 _ERROR = 2
 _DONE = 3
 _OVERRUN = 4

@@ -8,8 +8,11 @@ tasks are served one after another, and a task that is cancelled leaves no half-
 behind, because the thread finishes what it began.
 
 Many requests go out in one send. The kernel answers those that failed, each with the sequence
-number of its request, and the last one in any case, because that one asks for it: its answer is
-the barrier which says that everything before it is done.
+number of its request. Behind the last goes a message of nothing (NLMSG_NOOP) that asks to be
+acknowledged: the barrier, whose answer says that everything before it is done. It is no request
+of the family's, because not every one of those is answered: a request that ends in EINTR gets
+no word at all (net/netlink/af_netlink.c, netlink_rcv_skb). Stopping a sync daemon that has only
+just been started is one, and it does stop.
 
     transact    requests that change something: who was refused, and why
     dump        requests whose answer is a list
@@ -161,18 +164,16 @@ class Dialogue:
             self._socket = None
 
     def transact(self, kind: int, bodies: Sequence[bytes], flags: int = 0) -> dict[int, Refusal]:
-        """Send at most `BATCH` requests at once and wait for the answer to the last."""
+        """Carry out at most `BATCH` requests, and tell which were refused."""
         if not bodies:
             return {}
-        first = self._number(len(bodies))
-        each = [frames.REQUEST | flags] * (len(bodies) - 1) + [frames.REQUEST | frames.ACK | flags]
-        requests = [
-            frames.frame(kind, flag, first + index, body)
-            for index, (flag, body) in enumerate(zip(each, bodies, strict=True))
-        ]
+        refusals: dict[int, Refusal] = {}
         with self._clean():
-            self._send(requests)
-            return self._verdicts(first, len(bodies))
+            first = self._send_all(kind, bodies, flags)
+            for message in self._replies(first, len(bodies)):
+                if isinstance(message, Verdict) and message.errno:
+                    refusals[message.sequence - first] = Refusal(message.errno, message.words)
+        return refusals
 
     def dump(self, kind: int, body: bytes) -> list[bytes]:
         """The bodies of a list's answers."""
@@ -180,7 +181,7 @@ class Dialogue:
         answers: list[bytes] = []
         with self._clean():
             self._send([frames.frame(kind, frames.REQUEST | frames.DUMP, sequence, body)])
-            for message in self._replies(sequence, sequence):
+            for message in self._messages(sequence, sequence):
                 if isinstance(message, Verdict):
                     if message.errno:
                         raise RefusedError("the kernel gives no list", Refusal(message.errno, message.words))
@@ -192,26 +193,33 @@ class Dialogue:
         """The answer to each of at most `BATCH` questions."""
         if not bodies:
             return []
-        first = self._number(len(bodies))
         answers: dict[int, bytes | Refusal] = {}
         with self._clean():
-            self._send([frames.frame(kind, frames.REQUEST, first + i, body) for i, body in enumerate(bodies)])
-            for message in self._replies(first, first + len(bodies) - 1):
-                answers[message.sequence] = _answer(message)
-                if len(answers) == len(bodies):
-                    break
-        return [answers[first + i] for i in range(len(bodies))]
+            first = self._send_all(kind, bodies, 0)
+            for message in self._replies(first, len(bodies)):
+                answers[message.sequence - first] = _answer(message)
+            if len(answers) < len(bodies):
+                raise MalformedError(f"netlink answered {len(answers)} of {len(bodies)} questions")
+        return [answers[index] for index in range(len(bodies))]
 
-    def _verdicts(self, first: int, count: int) -> dict[int, Refusal]:
-        refusals = {}
-        for message in self._replies(first, first + count - 1):
-            if not isinstance(message, Verdict):
-                continue
-            if message.errno:
-                refusals[message.sequence - first] = Refusal(message.errno, message.words)
-            if message.sequence == first + count - 1:
-                break
-        return refusals
+    def _send_all(self, kind: int, bodies: Sequence[bytes], flags: int) -> int:
+        """Send requests with the barrier behind them; returns the sequence number of the first."""
+        first = self._number(len(bodies) + 1)
+        requests = [
+            frames.frame(kind, frames.REQUEST | flags, first + index, body)
+            for index, body in enumerate(bodies)
+        ]
+        self._send(
+            [*requests, frames.frame(frames.NOOP, frames.REQUEST | frames.ACK, first + len(bodies), b"")]
+        )
+        return first
+
+    def _replies(self, first: int, count: int) -> Iterator[Answer | Verdict]:
+        """Replies to so many requests, until the barrier's."""
+        for message in self._messages(first, first + count):
+            if message.sequence == first + count:
+                return
+            yield message
 
     def _number(self, count: int) -> int:
         """Reserve sequence numbers; they never repeat within what could still be under way."""
@@ -229,8 +237,8 @@ class Dialogue:
         except OSError as error:
             raise KernelError(f"netlink request could not be sent: {Refusal(error.errno or 0)}") from error
 
-    def _replies(self, first: int, last: int) -> Iterator[Answer | Verdict]:
-        """Replies to these sequence numbers, for ever: the caller knows which is the last it needs."""
+    def _messages(self, first: int, last: int) -> Iterator[Answer | Verdict]:
+        """Messages of these sequence numbers, for ever: the caller knows which is the last it needs."""
         while True:
             for message in frames.messages(self._receive()):
                 if first <= message.sequence <= last:

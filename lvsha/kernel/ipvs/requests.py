@@ -32,7 +32,9 @@ def request(step: Step) -> bytes:
     """
     try:
         return _request(step)
-    except (struct.error, OverflowError, ValueError, InputError) as error:
+    except (struct.error, OverflowError) as error:
+        raise InputError(f"{step}: a number is out of range: {error}") from error
+    except (ValueError, InputError) as error:
         raise InputError(f"{step}: {error}") from error
 
 

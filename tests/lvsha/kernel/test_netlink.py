@@ -8,7 +8,6 @@ import os
 import socket
 import struct
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from lvsha.kernel import frames, genl
 from lvsha.kernel.attributes import MalformedError, pack, pack_text
 from lvsha.kernel.netlink import BATCH, Netlink, Refusal, RefusedError, connect
 from tests.lab import namespace
+from tests.lab.played import Ends, acknowledge, refuse, sequence
 
 CONTROLLER = 16
 KNOWN = genl.message(3, 1, pack_text(2, "nlctrl"))
@@ -44,29 +44,6 @@ def elsewhere() -> Iterator[str]:
     subprocess.run(["ip", "netns", "del", name], check=True)
 
 
-class Ends:
-    """What `Netlink` connects to: the far ends of socket pairs, which the test plays the kernel at."""
-
-    def __init__(self) -> None:
-        self.far: list[socket.socket] = []
-        self.opened = threading.Semaphore(0)
-
-    def connect(self) -> socket.socket:
-        """A new socket to the test."""
-        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        near.setblocking(False)
-        self.far.append(far)
-        if len(self.far) > 1:
-            self.opened.release()
-        return near
-
-    def answer(self, reply: Callable[[bytes], bytes]) -> None:
-        """Wait for a request at the newest socket and answer it."""
-        far = self.far[-1]
-        far.settimeout(10)
-        far.send(reply(far.recv(1 << 16)))
-
-
 @pytest.fixture
 def ends() -> Iterator[Ends]:
     """Sockets to a kernel that the test plays."""
@@ -79,16 +56,6 @@ def ends() -> Iterator[Ends]:
 def current_namespace() -> int:
     """The number of the calling thread's network namespace."""
     return Path("/proc/thread-self/ns/net").stat().st_ino
-
-
-def sequence(request: bytes) -> int:
-    """The sequence number of a request."""
-    return int(struct.unpack_from("=I", request, 8)[0])
-
-
-def acknowledge(request: bytes) -> bytes:
-    """The kernel's acknowledgement of the request, capped."""
-    return frames.frame(2, 0x100, sequence(request), struct.pack("=i", 0) + request[:16])
 
 
 async def test_errors_find_their_requests(netlink: Netlink) -> None:
@@ -177,7 +144,7 @@ async def test_only_the_kernel_is_believed() -> None:
 
     conversation = Netlink(connected, timeout=10)
     with connect(genl.PROTOCOL) as stranger:
-        forged = acknowledge(frames.frame(CONTROLLER, 5, 1, b""))
+        forged = b"".join(acknowledge(frames.frame(CONTROLLER, 5, number, b"")) for number in (1, 2))
         stranger.sendto(forged, (sockets[0].getsockname()[0], 0))
     assert await conversation.transact(CONTROLLER, [UNKNOWN_COMMAND]) == {0: Refusal(errno.EOPNOTSUPP)}
     conversation.close()
@@ -248,6 +215,11 @@ def overrun(_request: bytes) -> bytes:
     return frames.frame(4, 0, 0, b"")
 
 
+def consent(request: bytes) -> bytes:
+    """An acknowledgement of the question itself."""
+    return refuse(request, 0)
+
+
 def huge(request: bytes) -> bytes:
     """More than the kernel ever sends at once."""
     return frames.frame(CONTROLLER, 0, sequence(request), bytes(100_000))
@@ -260,7 +232,7 @@ def huge(request: bytes) -> bytes:
         (cut, "holds 4 bytes, too few"),
         (overrun, "data was lost"),
         (huge, "longer than 65536 bytes"),
-        (acknowledge, "acknowledged a question"),
+        (consent, "acknowledged a question"),
     ],
 )
 async def test_a_broken_answer_is_told(ends: Ends, reply: Callable[[bytes], bytes], said: str) -> None:
@@ -269,6 +241,16 @@ async def test_a_broken_answer_is_told(ends: Ends, reply: Callable[[bytes], byte
     asking = asyncio.create_task(conversation.ask(CONTROLLER, [KNOWN]))
     await asyncio.to_thread(ends.answer, reply)
     with pytest.raises(MalformedError, match=said):
+        await asking
+    conversation.close()
+
+
+async def test_a_question_without_an_answer_is_told(ends: Ends) -> None:
+    """The kernel passes over a request that ends in EINTR; the barrier behind it shows that."""
+    conversation = Netlink(ends.connect, timeout=10)
+    asking = asyncio.create_task(conversation.ask(CONTROLLER, [KNOWN, KNOWN]))
+    await asyncio.to_thread(ends.answer, acknowledge)
+    with pytest.raises(MalformedError, match="answered 0 of 2 questions"):
         await asking
     conversation.close()
 
