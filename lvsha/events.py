@@ -169,13 +169,13 @@ _EVENTS = (
     _event(
         "server.up",
         _INFO,
-        f"{_SERVER} detail seconds",
+        f"{_SERVER} before detail seconds",
         "A server passed its check often enough after so many seconds down: in service.",
     ),
     _alert(
         "server.down",
         _ERROR,
-        f"{_SERVER} detail seconds",
+        f"{_SERVER} before detail seconds",
         "A server failed its check often enough after so many seconds up: out of service.",
     ),
     _event("server.added", _INFO, _SERVER, "The configuration has a new server."),

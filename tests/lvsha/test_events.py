@@ -12,6 +12,8 @@ import pytest
 from lvsha.events import CATALOGUE, FIELDS, reference
 
 ROOT = Path(__file__).parents[2]
+FILES = (".json", ".sock", ".toml", ".lock", ".beat")
+"""What looks like an event and is none."""
 SOURCES = sorted((ROOT / "lvsha").rglob("*.py"))
 
 
@@ -64,6 +66,17 @@ def test_sources_use_the_catalogue(path: Path) -> None:
         for name in names(call):
             assert name in CATALOGUE, f"{where}: {name} is not catalogued"
             assert given <= {*CATALOGUE[name].fields, "exception"}, f"{where}: {name} lacks a field"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_names_that_travel(path: Path) -> None:
+    """A text that looks like an event is one: names also go through tables and through sockets."""
+    areas = {name.partition(".")[0] for name in CATALOGUE}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            looks = re.fullmatch(r"([a-z]+)\.[a-z_]+", node.value)
+            if looks and looks[1] in areas and not node.value.endswith(FILES):
+                assert node.value in CATALOGUE, f"{path.relative_to(ROOT)}:{node.lineno}: {node.value}"
 
 
 def test_finds_a_stranger() -> None:

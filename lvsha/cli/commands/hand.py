@@ -55,18 +55,12 @@ def drain(
     """
     if timeout is not None and not wait:
         raise click.UsageError("--timeout goes with --wait")
-    said_more = expires_in is not None or reason
-    if wait and not said_more and is_drained(asked, target):
-        # Saying it again would take the end and the reason away that the first one gave.
-        answer = None
-    else:
-        answer = _override(asked, target, "drain", expires_in, reason)
-    if not wait:
-        asked.tell(answer, show_servers)
-        return
-    asked.tell(
-        wait_until_drained(asked, target, timeout), lambda _: show.line(f"{target} has no connections")
-    )
+    # Said again without an end or a reason, a drain would lose those that it was given first.
+    again = wait and expires_in is None and not reason and is_drained(asked, target)
+    answer = None if again else _override(asked, target, "drain", expires_in, reason)
+    if wait:
+        answer = wait_until_drained(asked, target, timeout)
+    asked.tell(answer, lambda a: show.line(f"{target} has no connections") if wait else show_servers(a))
 
 
 @click.command()
