@@ -30,6 +30,7 @@ from lvsha.health import State
 from lvsha.log import Journal, emit
 from lvsha.model import Counters, Observed, ServerState, ServiceState
 from lvsha.overrides import Kind, Override
+from lvsha.standing import Word
 
 Reload = Callable[[str], Awaitable[views.ReloadView]]
 SLICE = 20
@@ -286,8 +287,8 @@ class Controller:
         )
 
     def _warnings(self) -> tuple[str, ...]:
-        words = {n: self._director.standing(n).word.value for n in self._config.services}
-        stands = [f"service {n} is {w}" for n, w in words.items() if w not in ("ok", "checking")]
+        quiet = (Word.OK, Word.CHECKING)
+        stands = [f"service {n} is {w.value}" for n, w in self._director.words.items() if w not in quiet]
         failed = [f"step refused: {f.error}" for f in self._reconciler.failures]
         speaker = self._pair.instances and not self._pair.link.connected
         return (*stands, *failed, *(["the speaker does not answer"] if speaker else []))
@@ -324,7 +325,8 @@ def _state(config: ServerConfig, p: Placement) -> str:
         return "unknown"
     if config.check is not None and p.health.streak:
         return "checking"
-    return p.health.state.value
+    word: str = p.health.state.value
+    return word
 
 
 def _set_aside(override: views.OverrideView | None) -> bool:

@@ -56,7 +56,8 @@ class Director:
         self._look = look
         self._clock = clock
         self._users = users_of(config)
-        self._words: dict[str, Word] = {}
+        self.words: dict[str, Word] = {}
+        """What was last said of each service."""
         self._unsaid: set[str] = set()
         self._more_to_say = asyncio.Event()
         self._unjudged: set[Target | None] = set(self._users)
@@ -156,7 +157,7 @@ class Director:
         self._users = users
         for target in gone:
             self.health.pop(target, None)
-        self._words = {name: word for name, word in self._words.items() if name in config.services}
+        self.words = {name: word for name, word in self.words.items() if name in config.services}
         self._adopting = True
         self._look()
 
@@ -206,8 +207,8 @@ class Director:
             return
         for name in names:
             now = self.standing(name)
-            before = self._words.get(name, Word.CHECKING)
-            self._words[name] = now.word
+            before = self.words.get(name, Word.CHECKING)
+            self.words[name] = now.word
             if now.word is not before:
                 _tell_word(self.config.services[name], now, before)
 

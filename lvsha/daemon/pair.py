@@ -153,7 +153,9 @@ class Pair:
                 emit("speaker.connected")
                 await self._tell_all()
             case Disconnected(why):
-                emit("speaker.lost", error=why)
+                # A speaker that was told to stop has let go of every instance before it goes.
+                if any(role.state is not State.INIT for role in self.roles.values()):
+                    emit("speaker.lost", error=why)
             case RoleChange():
                 self._changed(message)
             case Event(event=name, fields=fields):

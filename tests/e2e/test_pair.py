@@ -82,4 +82,14 @@ async def test_a_held_master_stays_backup_until_it_is_released(pair: Pair) -> No
     mark = await pair.lb1.mark()
     assert (await pair.lb1.cli("release")).status == 0
     await pair.lb1.event("role.changed", since=mark, role="master")
+    await pair.lb2.event("vip.removed")
     assert pair.holders() == ["lb1"]
+
+
+async def test_an_orderly_stop_alarms_nobody(pair: Pair) -> None:
+    """A backup that is stopped says so, and nothing about it is an alert."""
+    assert pair.lb2.process is not None
+    mark = await pair.lb2.mark()
+    assert await pair.lb2.process.stop() == 0
+    said = pair.lb2.process.events[mark:]
+    assert [e["event"] for e in said if e["severity"] == "critical"] == []
