@@ -116,7 +116,7 @@ class Dispatcher:
         for report in run.reports(item):
             item.ihook.pytest_runtest_logreport(report=report)
         item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-        self._counts[_suite(item) or "", run.title] += 1
+        self._counts[_suite(item) or "", run.title] += not run.broken
         return True
 
     @pytest.hookimpl(trylast=True)
@@ -165,7 +165,7 @@ class GuestRun:
         self.title = kernel.title(kind, "(did not boot)")
         self._config = config
         self._collected: set[str] | None = None
-        self._broken = ""
+        self.broken = ""
         (self.guest.share / "selected").write_text(json.dumps([item.nodeid for item in selected]))
         reports = self.guest.share / "reports"
         reports.touch()
@@ -181,11 +181,11 @@ class GuestRun:
         try:
             yield from self._reports(item)
         except GuestError as error:
-            if self._broken:
-                yield _failed(item, self._broken, "")
+            if self.broken:
+                yield _failed(item, self.broken, "")
             else:
-                self._broken = str(error)
-                yield _failed(item, self._broken, self.guest.tail())
+                self.broken = str(error)
+                yield _failed(item, self.broken, self.guest.tail())
 
     def _reports(self, item: pytest.Item) -> Iterator[pytest.TestReport]:
         if self._collected is None:
@@ -204,8 +204,8 @@ class GuestRun:
                 yield hook.pytest_report_from_serializable(config=self._config, data=message["report"])
 
     def _take(self, timeout: float) -> dict[str, Any]:
-        if self._broken:
-            raise GuestError(self._broken)
+        if self.broken:
+            raise GuestError(self.broken)
         try:
             line = self._lines.take(self.guest.pidfd, timeout)
         except TimeoutError:

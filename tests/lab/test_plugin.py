@@ -1,13 +1,99 @@
-"""Tests marked `ipvs` run on a kernel that has IPVS."""
+"""The plugin, seen from outside: a pytest of its own whose tests run in a guest."""
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 
-@pytest.mark.ipvs
-def test_ipvs_is_here() -> None:
-    """The kernel under a test marked `ipvs` has IPVS loaded."""
+TESTS = """
+import os
+from pathlib import Path
+import pytest
+
+pytestmark = pytest.mark.ipvs
+
+@pytest.fixture
+def broken():
+    raise RuntimeError("words of the fixture")
+
+@pytest.mark.parametrize("value", ["a b", "x::y[1]", "é"])
+def test_passes(value):
     assert Path("/proc/net/ip_vs").exists()
+
+def test_fails():
+    print("words of the test")
+    assert 1 == 2
+
+def test_has_a_broken_fixture(broken):
+    pass
+
+@pytest.mark.timeout(1)
+def test_hangs():
+    import time
+    time.sleep(1000)
+
+def test_after():
+    pass
+
+def test_takes_the_guest_down():
+    print("last words", file=open("/dev/console", "w"))
+    os.system("halt -f -p")
+
+def test_never_runs():
+    pass
+"""
+
+
+def run_pytest(directory: Path, *arguments: str, kernel: str = "uml") -> str:
+    """The output of a pytest over TESTS with the lab's plugin, on a kernel."""
+    (directory / "conftest.py").write_text('pytest_plugins = ["tests.lab.plugin"]\n')
+    (directory / "test_it.py").write_text(TESTS)
+    argv = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(directory)]
+    argv += ["-p", "no:cacheprovider", "--color=no", "-rA", *arguments, str(directory)]
+    environment = os.environ | {"LVSHA_LAB_KERNEL": kernel}
+    done = subprocess.run(
+        argv, cwd=directory, env=environment, capture_output=True, text=True, timeout=110, check=False
+    )
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_guest_tests_are_reported_as_ones_own(tmp_path: Path) -> None:
+    """Passes, failures, errors and output of a guest's tests appear here; a dead guest fails the rest."""
+    output = run_pytest(tmp_path)
+    assert _outcomes(output) == {
+        "test_passes[a b]": "PASSED",
+        "test_passes[x::y[1]]": "PASSED",
+        "test_passes[\\xe9]": "PASSED",
+        "test_fails": "FAILED",
+        "test_has_a_broken_fixture": "ERROR",
+        "test_hangs": "FAILED",
+        "test_after": "PASSED",
+        "test_takes_the_guest_down": "FAILED",
+        "test_never_runs": "FAILED",
+    }
+    for words in ("words of the test", "assert 1 == 2", "words of the fixture", "Timeout (>1.0s)"):
+        assert words in output
+    assert re.search(r"(?s)the guest ended before its tests did.*Guest's console.*last words", output)
+    assert re.search(r"(?m)^ipvs: 7 tests on User-Mode Linux \d+\.\d+", output)
+    assert "4 failed, 4 passed, 1 error" in output
+
+
+def test_without_a_kernel_the_tests_fail(tmp_path: Path) -> None:
+    """A kernel that was asked for and is not there is a failure that says what to do, never a skip."""
+    output = run_pytest(tmp_path, "-k", "after", kernel="xen")
+    assert _outcomes(output) == {"test_after": "ERROR"}
+    assert "tests/lab/setup" in output
+    assert "1 error" in output
+
+
+def _outcomes(output: str) -> dict[str, str]:
+    found = re.findall(r"(?m)^(PASSED|FAILED|ERROR) test_it\.py::(.+?)(?: - .*)?$", output)
+    return {name: outcome for outcome, name in found}
