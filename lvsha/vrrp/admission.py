@@ -40,6 +40,12 @@ class Admission:
         self.admitted = 0
         self.refused: Counter[Reason] = Counter()
 
+    def succeed(self, former: Admission) -> None:
+        """Be the door after other settings: go on counting, and know what was heard before."""
+        self.admitted, self.refused = former.admitted, former.refused
+        if self.keyring is not None and former.keyring is not None:
+            self.keyring.succeed(former.keyring)
+
     def admit(self, data: bytes, source: Address, destination: Address, ttl: int, now: float) -> Advert:
         """The advert in an IP payload, or PacketError. `now` is the wall clock."""
         try:

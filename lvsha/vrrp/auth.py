@@ -154,6 +154,10 @@ class Keyring:
         self._remember(source, serial, now)
         return age
 
+    def succeed(self, former: Keyring) -> None:
+        """Take over the memory of a keyring that had other keys: no replay because of a new key."""
+        self._sent, self._heard = former._sent, former._heard
+
     def _next(self, now: float) -> int:
         """The clock, or one more than the last serial if the clock has not got so far.
 

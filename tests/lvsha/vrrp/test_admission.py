@@ -118,6 +118,18 @@ def test_a_permissive_door_takes_both() -> None:
     assert door.admitted == 2
 
 
+def test_a_door_with_other_settings_knows_what_was_heard() -> None:
+    """A reload opens no gap for replays, and the counters go on."""
+    before = Admission(SPEC, keyring=Keyring([KEY], 1))
+    pdu = pack(Advert(3, 51, 100, 1.0), SOURCE4, GROUP_IPV4)
+    data = pdu + Keyring([KEY], 1).sign(pdu, SOURCE4, NOW)
+    before.admit(data, SOURCE4, GROUP_IPV4, 255, NOW)
+    after = Admission(replace(SPEC, priority=50), keyring=Keyring([KEY, Key(2, bytes(32))], 1))
+    after.succeed(before)
+    assert refused(after, data) is Reason.AUTH_REPLAY
+    assert after.admitted == 1
+
+
 def test_thousands_of_hostile_packets_at_the_door() -> None:
     """Damaged packets, with and without something like a trailer, are counted and nothing else."""
     rng = random.Random(2)
