@@ -7,7 +7,7 @@ and a mistake that bites on the other node only is better found here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -28,7 +28,7 @@ from lvsha.config.settings import (
     StateConfig,
     SyncConfig,
 )
-from lvsha.model import Timeouts
+from lvsha.model import Mode, Timeouts
 
 T = TypeVar("T", bound=Table)
 
@@ -60,7 +60,7 @@ def resolve(written: Written, node: str, files: tuple[Path, ...], findings: Find
         nodes=nodes,
         api=_api(_single(written, ApiTable)),
         state=_state(_single(written, StateTable)),
-        ipvs=_ipvs(_single(written, IpvsTable)),
+        ipvs=_ipvs(_single(written, IpvsTable), services.values()),
         sync=_sync(written.single.get("sync")),
         servers=servers.named,
         checks=checks.named,
@@ -105,10 +105,13 @@ def _state(table: StateTable) -> StateConfig:
     return StateConfig(Path(table.directory), Path(table.runtime))
 
 
-def _ipvs(table: IpvsTable) -> IpvsConfig:
+def _ipvs(table: IpvsTable, services: Iterable[Draft]) -> IpvsConfig:
+    # In mode fullnat connection tracking does the source NAT, and IPVS tells it only with this set.
+    fullnat = any(place.config.mode is Mode.FULLNAT for draft in services for place in draft.places)
+    sysctl = {"conntrack": 1, **table.sysctl} if fullnat else dict(table.sysctl)
     written = table.timeouts
     timeouts = Timeouts(*(int(value or 0) for value in (written.tcp, written.tcp_fin, written.udp)))
-    return IpvsConfig(table.look, table.unknown_services, timeouts, dict(table.sysctl))
+    return IpvsConfig(table.look, table.unknown_services, timeouts, sysctl)
 
 
 def _sync(table: Table | None) -> SyncConfig | None:

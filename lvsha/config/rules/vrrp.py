@@ -251,13 +251,15 @@ def _router_ids(instances: list[Instance]) -> Iterator[Finding]:
 
 
 def _addresses_once(instances: list[Instance]) -> Iterator[Finding]:
-    first: dict[Address, KeyPath] = {}
+    first: dict[tuple[Address, str], KeyPath] = {}
     for instance in instances:
         for path, vip in _vips(instance):
-            if vip.address.ip in first:
-                message = f"{vip.address.ip} is held by {spell(first[vip.address.ip])} already"
+            address = vip.address.ip
+            key = (address, vip.interface if address.is_link_local else "")
+            if key in first:
+                message = f"{address} is held by {spell(first[key])} already"
                 yield error(path, message, "an address moves with one instance")
-            first.setdefault(vip.address.ip, path)
+            first.setdefault(key, path)
 
 
 def _groups(instances: list[Instance]) -> Iterator[Finding]:

@@ -10,14 +10,10 @@ one), pairs of text are a table, settings within settings are a table.
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import inspect
-import textwrap
-from collections.abc import Iterator
 from enum import Enum
 from functools import lru_cache
-from itertools import pairwise
 from types import GenericAlias, NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -27,6 +23,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from checks import KINDS, Check, SettingsError
+from checks.settings import descriptions
 from lvsha.config.schema.values import (
     Duration,
     IpAddress,
@@ -117,14 +114,14 @@ def _build(settings: type[Any], written: Table) -> Any:
 
 
 def _fields(settings: Any) -> dict[str, Any]:
-    hints, words = get_type_hints(settings), documentation(settings)
+    hints, words = get_type_hints(settings), descriptions(settings)
     return {
-        field.name: (_written(hints[field.name]), _field(field, words.get(field.name)))
+        field.name: (_written(hints[field.name]), _field(field, words.get(field.name, "").replace("\n", " ")))
         for field in dataclasses.fields(settings)
     }
 
 
-def _field(field: dataclasses.Field[Any], words: str | None) -> FieldInfo:
+def _field(field: dataclasses.Field[Any], words: str) -> FieldInfo:
     default = field.default
     if field.default_factory is not dataclasses.MISSING:
         default = field.default_factory()
@@ -237,21 +234,3 @@ def _settings_in(annotation: Any) -> type[Any] | None:
 
 def _is_settings(part: Any) -> bool:
     return isinstance(part, type) and dataclasses.is_dataclass(part)
-
-
-@lru_cache(maxsize=64)
-def documentation(settings: Any) -> dict[str, str]:
-    """The docstring under each field of a dataclass, its bases included."""
-    found: dict[str, str] = {}
-    for base in reversed(settings.__mro__[:-1]):
-        if _is_settings(base):
-            found |= dict(_documented(base))
-    return found
-
-
-def _documented(settings: type[Any]) -> Iterator[tuple[str, str]]:
-    tree = ast.parse(textwrap.dedent(inspect.getsource(settings))).body[0]
-    for field, words in pairwise(tree.body if isinstance(tree, ast.ClassDef) else []):
-        match field, words:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str() as text)):
-                yield name, inspect.cleandoc(text).replace("\n", " ")

@@ -30,8 +30,13 @@ ADDRESS = ip_address("192.0.2.100")
 def service(**settings: object) -> ServiceConfig:
     """A service with these settings."""
     own: dict[str, object] = {
-        "name": "web", "family": Family.IPV4, "address": ADDRESS, "port": 80,
-        "protocol": Protocol.TCP, "fwmark": None, "mode": Mode.NAT,
+        "name": "web",
+        "family": Family.IPV4,
+        "address": ADDRESS,
+        "port": 80,
+        "protocol": Protocol.TCP,
+        "fwmark": None,
+        "mode": Mode.NAT,
     }
     return ServiceConfig(**{**own, **settings})  # type: ignore[arg-type]
 

@@ -77,6 +77,12 @@ def test_right(desk: Desk, text: str) -> None:
     assert desk.warnings(text) == []
 
 
+def test_fullnat_sets_what_it_needs(desk: Desk) -> None:
+    """Without conntrack there is no source NAT, so the mode brings it, and only that mode does."""
+    assert desk.load(FULLNAT).ipvs.sysctl == {"conntrack": 1}
+    assert desk.load(TUNNEL).ipvs.sysctl == {}
+
+
 def test_unknown_sysctl(desk: Desk) -> None:
     """A kernel may know a sysctl that lvsha does not, so that is a warning, and names the nearest."""
     problem = desk.warning("[ipvs]\nsysctl = { con_reuse_mode = 1 }")

@@ -172,6 +172,13 @@ def test_an_address_in_two_instances(desk: Desk) -> None:
     assert "192.0.2.100 is held by vrrp.public.addresses[0] already" in problem.message
 
 
+def test_link_local_addresses(desk: Desk) -> None:
+    """fe80::1 is another address on every link, and one address on one link."""
+    both = instance(addresses='["fe80::1/64"]') + instance("other", vrid="52", addresses='["fe80::1/64"]')
+    assert desk.error(both).path == "vrrp.other.addresses[0]"
+    assert desk.warnings(both.replace("eth0", "eth1", 1)) == []
+
+
 GROUPS = [
     ({"priority": "255"}, "error", "vrrp.other.group", "has owners (priority 255) and others"),
     ({"preempt": "false"}, "error", "vrrp.other.preempt", "preempt differs within the group"),

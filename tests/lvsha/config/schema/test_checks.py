@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ import checks.tcp
 from checks import KINDS
 from checks.tls import Tls
 from lvsha.config.schema import checks as schema
-from lvsha.config.schema.checks import CheckTable, build, documentation, table
+from lvsha.config.schema.checks import CheckTable, build, table
 from tests.lab.desk import Desk
 
 
@@ -112,29 +111,6 @@ def test_several_wrong_settings(desk: Desk) -> None:
         ("checks.a.expect", 3),
         ("checks.a.max_read", 4),
     ]
-
-
-@dataclass(frozen=True)
-class Base:
-    """Settings."""
-
-    one: int = 1
-    """What one
-    is for."""
-
-
-@dataclass(frozen=True)
-class Derived(Base):
-    """More settings."""
-
-    two: int = 2
-    """What two is for."""
-    three: int = 3
-
-
-def test_documentation() -> None:
-    """The words under a field, on one line, its bases' too; a field without words has none."""
-    assert documentation(Derived) == {"one": "What one is for.", "two": "What two is for."}
 
 
 def test_an_unknown_kind() -> None:
