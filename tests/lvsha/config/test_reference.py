@@ -28,9 +28,7 @@ def test_rewriting_keeps_what_is_above(tmp_path: Path) -> None:
     assert path.read_text() == "# Mine\n\n" + reference()
 
 
-@pytest.mark.parametrize(
-    "key", ["`netmask`", "`vrid`", "`json_path`", "`banner_only`", "`server_name`", "`at_least`"]
-)
+@pytest.mark.parametrize("key", ["netmask", "vrid", "json_path", "banner_only", "server_name", "at_least"])
 def test_keys_of_all_kinds_of_tables(key: str) -> None:
     """Services, instances, checks, settings within checks and trackers are there."""
     assert f"\n| `{key}` |" in reference()
