@@ -25,22 +25,26 @@ _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 class Client:
     """Asks the daemon behind a socket."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, patience: float = PATIENCE) -> None:
         self.path = path
+        self._patience = patience
 
     def get(self, path: str, **query: object) -> Any:
         """The answer to a question; a query value of None is left out. Raises CommandError."""
-        with self._ask("GET", path + _query(query), None, PATIENCE) as (status, answer):
+        with self._ask("GET", path + _query(query), None, self._patience) as (status, answer):
             return _checked(status, _json(answer.read(LARGEST)))
 
-    def post(self, path: str, body: dict[str, Any] | None = None, *, patience: float = PATIENCE) -> Any:
-        """The answer to a command. Raises CommandError."""
-        with self._ask("POST", path, json.dumps(body or {}).encode(), patience) as (status, answer):
+    def post(self, path: str, body: dict[str, Any] | None = None, *, wait: float = 0.0) -> Any:
+        """The answer to a command that may take `wait` seconds more than others. Raises CommandError."""
+        with self._ask("POST", path, json.dumps(body or {}).encode(), self._patience + wait) as (
+            status,
+            answer,
+        ):
             return _checked(status, _json(answer.read(LARGEST)))
 
     def stream(self, path: str, **query: object) -> Iterator[dict[str, Any]]:
         """The objects of a stream, until the daemon ends it. Raises CommandError."""
-        with self._ask("GET", path + _query(query), None, PATIENCE) as (status, answer):
+        with self._ask("GET", path + _query(query), None, self._patience) as (status, answer):
             if status != 200:
                 _checked(status, _json(answer.read(LARGEST)))
             while line := answer.readline(LONGEST_LINE):

@@ -68,7 +68,7 @@ def complete_target(context: click.Context, _: click.Parameter, begun: str) -> l
     """The targets that the daemon knows, for the shell's completion; none when it does not answer."""
     root = context.find_root()
     try:
-        servers = Client(root.params.get("socket") or SOCKET).get("/v1/servers")
+        servers = Client(root.params.get("socket") or SOCKET, patience=1.0).get("/v1/servers")
     except CommandError:
         return []
     words = {w for s in servers for w in (s["name"], f"{s['service']}/{s['name']}")}

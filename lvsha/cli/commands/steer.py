@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from lvsha.cli import show
-from lvsha.cli.client import PATIENCE, RefusedError
+from lvsha.cli.client import RefusedError
 from lvsha.cli.commands.see import show_instances
 from lvsha.cli.failure import CommandError, Status
 from lvsha.cli.session import Duration, Session, as_json, session
@@ -54,9 +54,7 @@ def failover(asked: Session, instance: str | None, wait: float) -> None:
 
     When it does not take over in time, this one takes the addresses back, and the exit status is 5.
     """
-    answer = asked.client.post(
-        "/v1/vrrp/failover", {"instance": instance, "wait": wait}, patience=wait + PATIENCE
-    )
+    answer = asked.client.post("/v1/vrrp/failover", {"instance": instance, "wait": wait}, wait=wait)
     asked.tell(answer, show_instances)
 
 

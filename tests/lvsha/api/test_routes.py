@@ -12,7 +12,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from lvsha.api.control import Control
 from lvsha.api.routes import ROUTES
 from tests.lab.control import Director
 
@@ -31,13 +30,6 @@ async def post(client: aiohttp.ClientSession, path: str, status: int = 200, **bo
     async with client.post(path, json=body) as response:
         assert response.status == status, await response.text()
         return await response.json()
-
-
-def test_director_is_a_control() -> None:
-    """The director of the tests satisfies the protocol that the real one satisfies."""
-    control: Control = Director()
-    promised = {n for n in vars(Control) if not n.startswith("_")}
-    assert promised <= set(dir(control))
 
 
 def test_documented() -> None:
