@@ -65,13 +65,7 @@ class Ipvs:
     async def over(cls, netlink: Netlink) -> Self:
         """Find IPVS by a conversation with generic netlink, which is closed if there is none."""
         try:
-            return cls(netlink, await genl.family(netlink, abi.FAMILY))
-        except genl.UnknownFamilyError as error:
-            netlink.close()
-            raise KernelError(
-                "the kernel has no IPVS: load it with `modprobe ip_vs`, "
-                "and at every boot by a line `ip_vs` in /etc/modules-load.d/ip_vs.conf"
-            ) from error
+            return cls(netlink, await _family(netlink))
         except BaseException:
             netlink.close()
             raise
@@ -111,15 +105,20 @@ class Ipvs:
         what an event touches costs no look at the whole table. Not a snapshot: what somebody else
         changes meanwhile may be seen or not. Raises KernelError.
         """
-        if keys is not None:
-            return Observed(await self._tables(await self._services(list(keys))))
-        services = await self._tables(await self._all_services())
-        return Observed(services, await self.timeouts(), await self.daemons())
+        try:
+            return await self._observe(keys)
+        except RefusedError as error:
+            if error.refusal.errno != errno.ENOENT:
+                raise
+            # The module was taken out; if it is in again, its messages have another number.
+            self._family = await _family(self._netlink)
+            return await self._observe(keys)
 
     async def apply(self, steps: Sequence[Step]) -> list[Failure]:
         """Carry out steps in order and return those that the kernel refused; a refusal stops nothing.
 
-        Raises KernelError where the outcome of some steps is not known: look again.
+        Failures come in the order of the steps. Raises KernelError where the outcome of some steps is not
+        known: look again.
         """
         failures: list[Failure] = []
         for start in range(0, len(steps), BATCH):
@@ -127,15 +126,24 @@ class Ipvs:
         return failures
 
     async def _apply(self, steps: Sequence[Step]) -> list[Failure]:
-        sent, bodies, failures = [], [], []
-        for step in steps:
+        sent: list[int] = []
+        bodies: list[bytes] = []
+        failures: dict[int, Failure] = {}
+        for index, step in enumerate(steps):
             try:
                 bodies.append(request(step))
-                sent.append(step)
+                sent.append(index)
             except InputError as error:
-                failures.append(unfit(step, error))
-        refusals = await self._netlink.transact(self._family, bodies)
-        return failures + [failure(sent[index], refusal) for index, refusal in sorted(refusals.items())]
+                failures[index] = unfit(step, error)
+        for place, refusal in (await self._netlink.transact(self._family, bodies)).items():
+            failures[sent[place]] = failure(steps[sent[place]], refusal)
+        return [failures[index] for index in sorted(failures)]
+
+    async def _observe(self, keys: Collection[ServiceKey] | None) -> Observed:
+        if keys is not None:
+            return Observed(await self._tables(await self._services(list(keys))))
+        services = await self._tables(await self._all_services())
+        return Observed(services, await self.timeouts(), await self.daemons())
 
     async def _all_services(self) -> dict[ServiceKey, ServiceState]:
         (answers,) = await self._dump([command(abi.GET_SERVICE)])
@@ -156,10 +164,15 @@ class Ipvs:
     async def _tables(self, services: dict[ServiceKey, ServiceState]) -> dict[ServiceKey, ServiceState]:
         """The services, each with its servers."""
         whole = {}
+        unpacked = 0
         for group in _groups(list(services)):
             dumps = await self._dump([of_service(abi.GET_DEST, key) for key in group])
             for key, answers in zip(group, dumps, strict=True):
                 whole[key] = replace(services[key], servers=await _servers(answers, key.family))
+                unpacked += len(answers)
+                if unpacked >= _STRETCH:
+                    unpacked = 0
+                    await asyncio.sleep(0)
         return whole
 
     async def _ask(self, number: int, what: str) -> bytes:
@@ -170,6 +183,16 @@ class Ipvs:
 
     async def _dump(self, bodies: Sequence[bytes]) -> list[list[bytes]]:
         return await self._netlink.dump(self._family, bodies)
+
+
+async def _family(netlink: Netlink) -> int:
+    try:
+        return await genl.family(netlink, abi.FAMILY)
+    except genl.UnknownFamilyError as error:
+        raise KernelError(
+            "the kernel has no IPVS: load it with `modprobe ip_vs`, "
+            "and at every boot by a line `ip_vs` in /etc/modules-load.d/ip_vs.conf"
+        ) from error
 
 
 async def _services(answers: Iterable[bytes]) -> dict[ServiceKey, ServiceState]:

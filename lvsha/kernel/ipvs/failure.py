@@ -152,6 +152,8 @@ def _sync_meaning(step: StartSync | StopSync, number: int) -> str:
             return "this role is not running"
         case errno.ENODEV:
             return f"no interface {step.daemon.interface}, or it is down"
+        case errno.ENETUNREACH | errno.EADDRNOTAVAIL:
+            return f"{step.daemon.interface} has no address or no route for the group (yet)"
         case errno.EINVAL:
             return (
                 "the kernel does not synchronise while servers of another family than their service's exist; "

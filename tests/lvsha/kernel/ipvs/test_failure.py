@@ -95,6 +95,7 @@ def test_every_refusal_names_the_step_and_what_the_kernel_said(step: Step) -> No
         (SetServer(WEB, RS1, ROUTE), errno.ENOENT, "no such server"),
         (AddServer(WEB, RS1, ROUTE), errno.ERANGE, "the lower threshold is above the upper one"),
         (StartSync(SYNC), errno.ENODEV, "no interface eth7"),
+        (StartSync(SYNC), errno.ENETUNREACH, "eth7 has no address or no route"),
         (StartSync(SYNC), errno.EEXIST, "running already"),
         (SetTimeouts(Timeouts(1 << 31)), errno.EINVAL, "out of range"),
         (DeleteService(WEB), errno.EPERM, "CAP_NET_ADMIN"),
