@@ -14,7 +14,7 @@ PROMISED = [name for name in vars(Control) if not name.startswith("_")]
 
 @pytest.mark.parametrize("name", PROMISED)
 def test_director_of_the_tests(name: str) -> None:
-    """The director of the tests takes what the protocol says: what it proves of the API holds for the real one."""
+    """The director of the tests takes what the protocol says, and nothing else."""
     promised = inspect.signature(getattr(Control, name)).parameters
     kept = inspect.signature(getattr(Director, name)).parameters
     assert [(p.name, p.kind) for p in kept.values()] == [(p.name, p.kind) for p in promised.values()]
