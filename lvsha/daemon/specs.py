@@ -6,6 +6,8 @@ names to look up, and its keys as text that can be kept over a crash.
 
 from __future__ import annotations
 
+import shlex
+
 from lvsha.config import (
     Config,
     KeyAuth,
@@ -79,7 +81,7 @@ def tracker_name(track: Track) -> str:
         case TrackInterface(interface):
             return f"interface {interface}"
         case TrackScript(script):
-            return f"script {script[0]}"
+            return f"script {shlex.join(script)}"
         case TrackFile(file):
             return f"file {file}"
         case TrackProcess(process):

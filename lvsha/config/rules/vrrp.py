@@ -5,12 +5,23 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from lvsha.config.problems import Finding, KeyPath, error, spell, warning
 from lvsha.config.resolve.vrrp import Instance
 from lvsha.config.schema.values import shown, spoken
-from lvsha.config.settings import Interface, KeyAuth, PasswordAuth, Track, TrackFile, TrackScript, VipConfig
+from lvsha.config.settings import (
+    Interface,
+    KeyAuth,
+    PasswordAuth,
+    Track,
+    TrackFile,
+    TrackGateway,
+    TrackInterface,
+    TrackProcess,
+    TrackScript,
+    TrackService,
+    VipConfig,
+)
 from lvsha.model import Address, Family, family_of
 
 OWNER = 255
@@ -217,10 +228,10 @@ def lease(instances: list[Instance]) -> Iterator[Finding]:
 
 
 def _track(instance: Instance) -> Iterator[Finding]:
-    seen: dict[Track, int] = {}
+    seen: dict[tuple[type[Track], object], int] = {}
     for index, track in enumerate(instance.config.track):
         path = (*instance.path, "track", index)
-        thing = replace(track, weight=0)
+        thing = (type(track), _tracked(track))
         if thing in seen:
             yield error(path, f"tracks the same as track[{seen[thing]}]", "keep one of the two")
         seen.setdefault(thing, index)
@@ -236,6 +247,15 @@ def _track(instance: Instance) -> Iterator[Finding]:
                 yield warning((*path, "weight"), message, "give a weight to add the number to the priority")
             case _:
                 pass
+
+
+def _tracked(track: Track) -> object:
+    """What it follows, apart from how and what for."""
+    match track:
+        case TrackInterface(thing) | TrackScript(thing) | TrackFile(thing) | TrackProcess(thing):
+            return thing
+        case TrackGateway(thing) | TrackService(thing):
+            return thing
 
 
 def _router_ids(instances: list[Instance]) -> Iterator[Finding]:

@@ -31,7 +31,7 @@ VRRP = VrrpConfig("public", "eth0", 51, 3, Family.IPV4, 100, 0.1, (VIP,), lease=
 
 TRACKERS: list[tuple[Track, str]] = [
     (TrackInterface("eth1", -50), "interface eth1"),
-    (TrackScript(("/bin/true", "x"), weight=-5), "script /bin/true"),
+    (TrackScript(("/bin/true", "x"), weight=-5), "script /bin/true x"),
     (TrackFile(Path("/run/weight"), 2), "file /run/weight"),
     (TrackProcess("nginx", -10), "process nginx"),
     (TrackGateway(ip_address("192.0.2.254")), "gateway 192.0.2.254"),

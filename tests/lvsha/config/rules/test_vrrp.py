@@ -90,6 +90,12 @@ WRONG = [
         "tracks the same as track[0]",
         "keep one",
     ),
+    (
+        {"track": '[{ script = ["/a"] }, { process = "/a" }, { script = ["/a"], interval = 5 }]'},
+        "track[2]",
+        "tracks the same as track[0]",
+        "keep one",
+    ),
 ]
 
 
