@@ -1,0 +1,185 @@
+"""Calm under load: how many false alarms two pairs raise while the machine has no time for them.
+
+    python -m bench.calm [--minutes 10] [--interval 0.01] [--servers 2000]
+
+A pair of lvsha and a pair of keepalived run beside each other with the same adverts. Every processor is
+kept busy by programs of ordinary priority, and lvsha's directors check thousands of servers every second.
+Nothing is broken in all that time, so every transition after the start is a false alarm.
+
+On a kernel without IPVS the directors check and report, but have no table to program; run it by
+`python -m tests.lab.inside bench.calm` to have one, which is changed ten times a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from ipaddress import IPv4Address
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.failover import KEEPALIVED, LVSHA
+from tests.lab.director import Director, directing
+from tests.lab.network import Network, topology
+from tests.lab.process import Process, call, spawn
+
+HAS_IPVS = Path("/proc/net/ip_vs").exists()
+FIRST = IPv4Address("10.1.0.0")
+
+
+def burn(_: list[str]) -> None:
+    """Use a processor."""
+    while True:
+        pass
+
+
+def listen(argv: list[str]) -> None:
+    """Accept every connection to port 80 of any address here, and close it."""
+    (count,) = argv
+
+    async def serve() -> None:
+        async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.close()
+
+        server = await asyncio.start_server(close, "0.0.0.0", 80, backlog=4096)
+        print(f'{{"event": "listening", "servers": {count}}}', flush=True)
+        await server.serve_forever()
+
+    asyncio.run(serve())
+
+
+def services(count: int) -> str:
+    """Services of a hundred servers each, every server checked once a second."""
+    lines = []
+    for start in range(0, count, 100):
+        name = f"s{start // 100}"
+        members = ", ".join(
+            f'{{ name = "{name}-{n}", address = "{FIRST + start + n + 1}", port = 80 }}' for n in range(100)
+        )
+        lines.append(
+            f'[services.{name}]\naddress = "192.0.2.101"\nport = {start // 100 + 1}\nmode = "nat"\n'
+            f'check = {{ kind = "tcp", interval = "1s", timeout = "900ms" }}\nservers = [{members}]\n'
+        )
+    return "".join(lines)
+
+
+@contextlib.asynccontextmanager
+async def lvsha(interval: float, servers: int, directory: Path) -> AsyncIterator[list[Director]]:
+    """A pair of lvsha whose directors check thousands of servers."""
+    async with contextlib.AsyncExitStack() as stack:
+        net = await stack.enter_async_context(topology(directors=2, servers=1))
+        addresses = [f"address add {FIRST + n + 1}/32 dev lo" for n in range(servers)]
+        net["rs1"].ip(*addresses)
+        await (await call(net["rs1"], "bench.calm:listen", str(servers))).event("listening")
+        directors = []
+        for node in ("lb1", "lb2"):
+            net[node].ip("route add 10.1.0.0/16 via 10.0.1.11")
+            config = LVSHA.format(interval=interval) + services(servers)
+            director = directing(net[node], config, directory, name=node, ready=False)
+            directors.append(await stack.enter_async_context(director))
+        await directors[0].event("role.changed", role="master", within=120)
+        yield directors
+
+
+@contextlib.asynccontextmanager
+async def keepalived(interval: float, directory: Path) -> AsyncIterator[list[Process]]:
+    """A pair of keepalived."""
+    async with contextlib.AsyncExitStack() as stack:
+        net: Network = await stack.enter_async_context(topology(directors=2, servers=0))
+        processes = []
+        for node, priority in (("lb1", 200), ("lb2", 100)):
+            home = directory / f"{node}-keepalived"
+            home.mkdir()
+            (home / "conf").write_text(KEEPALIVED.format(interval=interval, priority=priority))
+            pids = [f"--{kind}={home / kind}" for kind in ("pid", "vrrp_pid", "checkers_pid")]
+            processes.append(await spawn(net[node], "keepalived", "-nlPD", "-f", str(home / "conf"), *pids))
+        await processes[0].line("Entering MASTER STATE", within=60)
+        yield processes
+        for process in processes:
+            await process.stop()
+
+
+async def measure(minutes: float, interval: float, servers: int) -> None:
+    """Run both pairs under load and count."""
+    with TemporaryDirectory() as home:
+        async with (
+            lvsha(interval, servers, Path(home)) as ours,
+            keepalived(interval, Path(home)) as theirs,
+        ):
+            await asyncio.sleep(5)
+            burners = [await call(None, "bench.calm:burn") for _ in range(2 * (os.cpu_count() or 1))]
+            marks = [await d.mark() for d in ours]
+            lines = [len(p.output) + len(p.errors) for p in theirs]
+            began = time.monotonic()
+            ticking = [asyncio.create_task(reprogram(d)) for d in ours if HAS_IPVS]
+            await asyncio.sleep(minutes * 60)
+            for task in ticking:
+                task.cancel()
+            for burner in burners:
+                await burner.kill()
+            took = time.monotonic() - began
+            mine = sum(count_ours(d, m) for d, m in zip(ours, marks, strict=True))
+            other = sum(count_theirs(p, n) for p, n in zip(theirs, lines, strict=True))
+            report(took, interval, servers, mine, other, ours)
+
+
+async def reprogram(director: Director) -> None:
+    """Change a weight ten times a second."""
+    weight = 1
+    while True:
+        weight = 3 - weight
+        body = {"target": "s0/s0-7", "kind": "weight", "weight": weight}
+        await director.ask("POST", "/v1/overrides", body)
+        await asyncio.sleep(0.1)
+
+
+def count_ours(director: Director, mark: int) -> int:
+    """Transitions since the mark."""
+    assert director.process is not None
+    return sum(e["event"] == "vrrp.state" for e in director.process.events[mark:])
+
+
+def count_theirs(process: Process, lines: int) -> int:
+    """Transitions since that many lines."""
+    said = [*process.output, *process.errors][lines:]
+    return sum("STATE" in line and "Entering" in line for line in said)
+
+
+def report(
+    took: float, interval: float, servers: int, mine: int, other: int, directors: list[Director]
+) -> None:
+    """The table, on standard error."""
+    late = [
+        e["seconds"]
+        for d in directors
+        if d.process is not None
+        for e in d.process.events
+        if e["event"] == "vrrp.late"
+    ]
+    print(
+        f"{took / 60:.1f} minutes, {interval * 1000:g} ms adverts, {servers} servers checked by each "
+        f"director, {2 * (os.cpu_count() or 1)} busy programs on {os.cpu_count()} processors\n"
+        f"  lvsha       {mine} transitions; adverts reported late: {len(late)}"
+        f"{f', at worst {max(late) * 1000:.1f} ms' if late else ''}\n"
+        f"  keepalived  {other} transitions",
+        file=sys.stderr,
+    )
+
+
+def main() -> None:
+    """Measure once."""
+    parser = argparse.ArgumentParser(description="False alarms under load, beside keepalived.")
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--interval", type=float, default=0.01)
+    parser.add_argument("--servers", type=int, default=2000)
+    options = parser.parse_args()
+    asyncio.run(measure(options.minutes, options.interval, options.servers))
+
+
+if __name__ == "__main__":
+    main()
