@@ -163,6 +163,15 @@ async def test_deadline(
         assert told(await response.read())["error"] == "no answer within 0.05 seconds"
 
 
+async def test_long_list(client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long list, which is written beside the loop, is the same."""
+    async with client.get("/v1/servers") as response:
+        short = await response.json()
+    monkeypatch.setattr(lvsha.api.app, "MANY", 2)
+    async with client.get("/v1/servers") as response:
+        assert await response.json() == short
+
+
 async def test_metrics_alone(director: Director, tmp_path: Path) -> None:
     """The application for a public port serves the metrics and nothing else."""
     path = tmp_path / "metrics"

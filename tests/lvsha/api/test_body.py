@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lvsha.api.body import Body
@@ -66,6 +66,7 @@ def test_numbers_that_are_none(value: str) -> None:
         Body(b'{"n": ' + value.encode() + b"}")
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes(data: bytes) -> None:
     """Any bytes are an object or an InputError."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lvsha.api.target import Fault, ServerRef, TargetError, resolve, select, unknown
@@ -148,6 +148,7 @@ def test_name_with_a_slash() -> None:
     assert resolve("web/rack/3", [*ALL, odd]) == [odd]
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text(target: str) -> None:
     """Any text is either understood or refused with a TargetError that can be printed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lvsha.cli.words import age, count, plural, safe, seconds, span
@@ -45,6 +45,7 @@ def test_span(duration: float, expected: str) -> None:
     assert span(duration) == expected
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**7))
 def test_span_is_a_duration(duration: int) -> None:
     """What is told can be typed again, and is short by less than its smallest unit."""
@@ -73,6 +74,7 @@ def test_plural() -> None:
     assert [plural(n, "connection") for n in (0, 1, 2)] == ["0 connections", "1 connection", "2 connections"]
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_safe(text: str) -> None:
     """Whatever comes in, what comes out is printable and tells it apart from nothing else on the line."""

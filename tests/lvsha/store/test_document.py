@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lvsha.errors import StateError
@@ -39,6 +39,7 @@ def refused(path: Path, why: str) -> None:
     assert read_document(path, "overrides", 1) is None
 
 
+@settings(deadline=None)
 @given(body=st.dictionaries(st.text(), values))
 def test_round_trip(tmp_path_factory: pytest.TempPathFactory, body: dict[str, Any]) -> None:
     """What was written is read, whatever JSON has."""
