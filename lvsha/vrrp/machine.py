@@ -51,7 +51,7 @@ since the last advert: the skew of a backup is never 0, so nobody can have taken
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -59,6 +59,8 @@ from lvsha.model import Address
 from lvsha.vrrp.effects import Announce, AskWitness, Effect, Enter, Report, Send, State
 from lvsha.vrrp.member import Member, Spec
 from lvsha.vrrp.packet import OWNER, RESIGN, Advert
+
+Facts = dict[str, str | float]
 
 REPORT_PERIOD: Final = 10.0
 """Seconds between two reports of one kind: what is heard can be forged and must not flood a log."""
@@ -298,7 +300,7 @@ class Group:
         """RFC 9568, 6.4.3."""
         if advert.priority == RESIGN:
             return [self._advertise(m, now), *self._announce(f"{source} resigned", now)]
-        if (advert.priority, source) == (self.priority, m.spec.source):
+        if advert.priority == self.priority and source == m.spec.source:
             return []
         if advert.priority > self.priority:
             return self._obey(m, advert, source, now)
@@ -319,22 +321,26 @@ class Group:
 
     def _compare(self, m: Member, advert: Advert, source: Address, now: float) -> list[Effect]:
         """What is odd about an advert, for people."""
-        facts: dict[str, str | float] = {"member": m.spec.name, "source": str(source)}
-        facts["priority"] = advert.priority
         effects: list[Effect] = []
-        own = round(m.spec.interval) if m.spec.version == 2 else m.spec.interval
-        if abs(advert.interval - own) > 0.005:
-            effects += self._report("interval_mismatch", now, **facts, interval=advert.interval, own=own)
-        if set(advert.addresses) != set(m.spec.addresses):
-            listed = " ".join(map(str, advert.addresses))
-            effects += self._report("address_mismatch", now, **facts, addresses=listed)
-        if advert.priority == self.priority == OWNER:
-            effects += self._report("owner_conflict", now, **facts)
-        if (advert.priority, source) == (self.priority, m.spec.source):
-            effects += self._report("own_address", now, **facts)
-        elif self.state is State.MASTER and RESIGN < advert.priority <= self.priority:
-            effects += self._report("split_brain", now, **facts, own=self.priority)
+        for event, more in self._oddities(m, advert, source):
+            facts: Facts = {"member": m.spec.name, "source": str(source), "priority": advert.priority}
+            effects += self._report(event, now, **facts | more)
         return effects
+
+    def _oddities(self, m: Member, advert: Advert, source: Address) -> Iterator[tuple[str, Facts]]:
+        """Events and what to tell with them."""
+        spec, priority = m.spec, self.priority
+        interval = round(spec.interval) if spec.version == 2 else spec.interval
+        if abs(advert.interval - interval) > 0.005:
+            yield "interval_mismatch", {"interval": advert.interval, "own": interval}
+        if advert.addresses != spec.addresses and set(advert.addresses) != set(spec.addresses):
+            yield "address_mismatch", {"addresses": " ".join(map(str, advert.addresses))}
+        if advert.priority == priority == OWNER:
+            yield "owner_conflict", {}
+        if advert.priority == priority and source == spec.source:
+            yield "own_address", {}
+        elif self.state is State.MASTER and RESIGN < advert.priority <= priority:
+            yield "split_brain", {"own": priority}
 
     def _preempts(self, now: float) -> bool:
         """Whether a master of lower priority is to be ignored until its time is over."""

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from lvsha.vrrp.machine import Group
 from lvsha.vrrp.member import Spec
 from tests.lvsha.vrrp.network import DRIFT, BrokenRuleError, Network, Setup
 
@@ -175,6 +174,3 @@ def _the_best(network: Network) -> None:
     master = groups[network.masters()[0]]
     if master.priority != best:
         raise BrokenRuleError(f"the master's priority is {master.priority}, there is {best}\n{network}")
-
-
-__all__ = ["Group", "Step", "draw_setups", "draw_steps", "play"]

@@ -59,6 +59,7 @@ class Setup:
     offset: float = 0.0
     rate: float = 1.0
     gated: bool = False
+    kind: type[Group] = Group
 
 
 @dataclass(slots=True)
@@ -108,7 +109,7 @@ class Network:
         self._served = False
         self.cut: set[tuple[str, int, int]] = set()
         """(member, from, to) that carry nothing."""
-        self.nodes = [Node(setup, Group(setup.specs, gated=setup.gated)) for setup in setups]
+        self.nodes = [Node(setup, setup.kind(setup.specs, gated=setup.gated)) for setup in setups]
         self.story: list[str] = []
         """What happened, for the reader of a failure."""
         self._queue: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
@@ -299,7 +300,7 @@ class Network:
             return
         last, was = node.group.last_advert_at, node.group.state
         gated = reboot and node.setup.gated
-        node.group = Group(node.setup.specs, gated=gated)
+        node.group = node.setup.kind(node.setup.specs, gated=gated)
         node.alive, node.armed, node.life = True, None, node.life + 1
         node.holding = frozenset()
         node.heard.clear()
@@ -348,9 +349,12 @@ class Network:
             self._served = self._served or masters > 0
         for index, node in enumerate(self.nodes):
             if node.alive:
-                master = node.group.state is State.MASTER
-                if node.holding != (frozenset(node.group.members) if master else frozenset()):
+                whole = len(node.group.members) if node.group.state is State.MASTER else 0
+                if len(node.holding) != whole:
                     raise BrokenRuleError(f"node {index} is {node.group.state} and holds {set(node.holding)}")
+        if masters < 2:
+            self._since.clear()
+            return
         for a, b in self._pairs:
             place = self._meet(self.nodes[a], self.nodes[b], a, b)
             if place is None:
