@@ -11,12 +11,10 @@ hands back.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -36,6 +34,11 @@ modprobe -a ipv6 ip_vs nf_tables 2>/dev/null
 {exports}
 cd {directory} && exec {command}
 """
+
+
+# A guest is many processes. In a PID namespace of their own they all end with the first, and that one ends
+# with this process, even if it is killed.
+_LEASH = ["setpriv", "--pdeathsig", "KILL", "--", "unshare", "--pid", "--fork", "--kill-child=KILL", "--"]
 
 
 class Guest:
@@ -58,14 +61,13 @@ class Guest:
         argv, extra = _uml(self.share) if self.kind is Kind.UML else _qemu(self.share)
         with self.console.open("wb") as console:
             self._process = subprocess.Popen(
-                # Should this process be killed, the guest must not stay.
-                ["setpriv", "--pdeathsig", "KILL", "--", *argv],
+                [*_LEASH, *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
                 env=os.environ | extra,
                 cwd=self.share,
-                # A guest is many processes; the group is how to end them all.
+                # An interrupt from the keyboard is for the tests.
                 start_new_session=True,
             )
         self.pidfd = os.pidfd_open(self._process.pid)
@@ -78,8 +80,7 @@ class Guest:
     def stop(self) -> None:
         """End the guest if it has not ended by itself, and remove the shared directory."""
         if self._process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
             self._process.wait()
             self._process = None
             os.close(self.pidfd)

@@ -1,7 +1,7 @@
 """Which kernel a suite runs on.
 
     suite  needs                      natively when              else
-    net    root, namespaces           always                     -
+    net    root, namespaces           by root                    -
     ipvs   and IPVS                   modprobe finds ip_vs       User-Mode Linux, QEMU
     nft    and IPVS with nf_tables    both are there             QEMU (User-Mode Linux has no nf_tables)
 
@@ -81,7 +81,7 @@ def choose(suite: str, at_hand: AtHand, wanted: str | None) -> Kind:
     for kind in candidates:
         if _able(suite, kind, at_hand):
             return kind
-    if not at_hand.root and Kind.NATIVE in candidates:
+    if not at_hand.root:
         raise NoKernelError(f"The suite '{suite}' makes network namespaces: run it as root.")
     raise NoKernelError(f"No kernel for the suite '{suite}' ({CHOICE}={wanted or ''}; {at_hand}). {_ADVICE}")
 
@@ -108,10 +108,11 @@ def vng() -> str | None:
 
 
 def _able(suite: str, kind: Kind, at_hand: AtHand) -> bool:
+    if not at_hand.root:
+        return False
     match kind:
         case Kind.NATIVE:
-            ipvs = suite == "net" or at_hand.ipvs
-            return at_hand.root and ipvs and (suite != "nft" or at_hand.nftables)
+            return (suite == "net" or at_hand.ipvs) and (suite != "nft" or at_hand.nftables)
         case Kind.UML:
             return at_hand.uml and suite != "nft"
         case Kind.QEMU:
