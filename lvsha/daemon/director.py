@@ -1,9 +1,9 @@
 """The live state of one director, and the only place that changes it.
 
 Four things can change: the configuration (reload), verdicts (a probe came back), overrides (an
-operator spoke, or a time ran out) and what is owned in the kernel. Each change is recorded
-first (on disk where it has to survive), told as an event, and followed by a look at the
-services it touches. What follows from the state is computed by `lvsha.desired`.
+operator spoke, here or to another director, or a time ran out) and what is owned in the kernel.
+Each change is recorded first (on disk where it has to survive), told as an event, and followed by
+a look at the services it touches. What follows from the state is computed by `lvsha.desired`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lvsha.desired import Knowledge, Placement, Target, place, target_of
 from lvsha.health import Health, State
 from lvsha.log import emit
 from lvsha.model import Observed, ServerKey, ServiceKey
-from lvsha.overrides import Override, Overrides
+from lvsha.overrides import Override, Overrides, changes
 from lvsha.standing import Standing, Word, standing
 
 Users = Mapping[Target, list[tuple[ServiceConfig, ServerConfig]]]
@@ -127,24 +127,40 @@ class Director:
 
     def override(self, override: Override) -> None:
         """Put something that an operator said in force."""
-        self._keep(self.overrides.put(override))
+        self._keep(self.overrides.put(override, node=self.config.node.name))
         self._tell_override("override.set", override, expires=override.until)
 
     def clear(self, doomed: Iterable[Override], *, by: str) -> None:
         """Take back what an operator said."""
         doomed = tuple(doomed)
-        self._keep(self.overrides.remove(doomed))
+        self._keep(self.overrides.remove(doomed, now=self._clock(), node=self.config.node.name))
         for o in doomed:
             self._tell_override("override.cleared", replace(o, by=by))
 
     def expire(self) -> float | None:
         """Drop overrides whose time has passed; when the next one ends, seconds since the epoch."""
-        left, gone = self.overrides.expire(self._clock())
-        if gone:
+        now = self._clock()
+        left, gone = self.overrides.expire(now)
+        left = left.prune(now)
+        if left != self.overrides:
             self._keep(left)
         for o in gone:
             self._tell_override("override.expired", o)
         return self.overrides.next_expiry()
+
+    def merge(self, overrides: Overrides, *, by: str) -> None:
+        """Take over what operators said to another director, on disk first. Raises StateError."""
+        self.expire()
+        now = self._clock()
+        # What has ended there before it was heard of here was never in force here, and is not told.
+        merged, _ = self.overrides.merge(overrides).expire(now)
+        merged = merged.prune(now)
+        if merged == self.overrides:
+            return
+        changed = changes(self.overrides, merged)
+        self._keep(merged)
+        if changed:
+            emit("override.synced", peer=by, changed=changed)
 
     async def reconfigure(self, config: Config) -> None:
         """Take a new configuration; verdicts of checks that are unchanged stay."""

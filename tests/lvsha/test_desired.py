@@ -24,7 +24,7 @@ def known(*health: Health | None, overrides: Overrides = Overrides(), **more: ob
 
 def said(kind: Kind, name: str, weight: int | None = None) -> Overrides:
     """One override on one server."""
-    return Overrides((Override(Selector(server=name), kind, weight),))
+    return Overrides().put(Override(Selector(server=name), kind, weight))
 
 
 def weights(service: ServiceConfig, knowledge: Knowledge) -> list[int | None]:

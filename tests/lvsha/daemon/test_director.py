@@ -18,7 +18,7 @@ from lvsha.errors import StateError
 from lvsha.health import State
 from lvsha.log import listening
 from lvsha.model import Observed, ServerState, ServiceKey, ServiceState
-from lvsha.overrides import Kind, Override, Selector
+from lvsha.overrides import KEPT, Kind, Override, Overrides, Selector
 from lvsha.standing import Word
 from tests.lab.services import config, server, service
 
@@ -157,6 +157,64 @@ def test_an_override_ends_at_its_time(tmp_path: Path, said: Said) -> None:
     assert d.expire() is None
     assert d.overrides.entries == ()
     assert "override.expired" in [e["event"] for e in said]
+
+
+def test_what_another_director_heard_is_kept_first_and_looked_at(tmp_path: Path, said: Said) -> None:
+    """A drain said to the other node is on disk, in force and told with its words, once."""
+    theirs = Overrides().put(drain(), node="lb2")
+    looks = Looks()
+    d = director(tmp_path, looks=looks)
+    report(d, 1, True)
+    d.merge(theirs, by="lb2")
+    d.merge(theirs, by="lb2")
+    assert [p.weight for p in d.places("web")] == [0, None]
+    assert looks.asked[1:] == [{WEB.key, OTHER.key}]
+    assert director(tmp_path).overrides == theirs
+    synced = [(e["peer"], e["changed"]) for e in said if e["event"] == "override.synced"]
+    assert synced == [("lb2", ["set: drain rs1"])]
+
+
+def test_what_was_taken_back_elsewhere_is_taken_back_here(tmp_path: Path, said: Said) -> None:
+    """The other node's undrain ends the drain that was said to this one."""
+    d = director(tmp_path)
+    d.override(drain())
+    theirs = d.overrides.remove([drain()], now=1001.0, node="lb2")
+    d.merge(theirs, by="lb2")
+    assert d.overrides.entries == ()
+    assert [e["changed"] for e in said if e["event"] == "override.synced"] == [["ended: drain rs1"]]
+    d.merge(Overrides().put(drain(), node="lb1"), by="lb2")
+    assert d.overrides.entries == ()
+
+
+def test_what_has_ended_before_it_was_heard_of_is_no_news(tmp_path: Path, said: Said) -> None:
+    """A director that returns with an old drain neither revives nor announces it."""
+    clock = Clock()
+    d = director(tmp_path, clock=clock)
+    clock.now = 2000.0
+    d.merge(Overrides().put(drain(until=1100.0), node="lb2"), by="lb2")
+    assert (d.overrides.entries, len(d.overrides.records)) == ((), 1)
+    assert said == []
+    clock.now = 1100.0 + KEPT
+    d.expire()
+    assert (d.overrides.records, director(tmp_path).overrides.records) == ((), ())
+
+
+def test_an_end_of_ones_own_is_told_before_a_merge(tmp_path: Path, said: Said) -> None:
+    """Hearing the other node's words at the moment of an end does not swallow its event."""
+    clock = Clock()
+    d = director(tmp_path, clock=clock)
+    d.override(drain(until=1100.0))
+    clock.now = 1100.0
+    d.merge(Overrides().put(drain("rs2"), node="lb2"), by="lb2")
+    assert [e["event"] for e in said][-2:] == ["override.expired", "override.synced"]
+
+
+def test_what_cannot_be_kept_is_not_taken_over(tmp_path: Path) -> None:
+    """As with an operator's own words: better heard again than forgotten."""
+    d = director(tmp_path / "missing")
+    with pytest.raises(StateError):
+        d.merge(Overrides().put(drain(), node="lb2"), by="lb2")
+    assert d.overrides == Overrides()
 
 
 async def test_waiting_for_a_change_of_the_overrides(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from lvsha.daemon.memory import Memory, keys_from_document
 from lvsha.errors import InputError, StateError
 from lvsha.log import listening
 from lvsha.model import AddressKey, Family, FwmarkKey, Protocol, ServiceKey
-from lvsha.overrides import Kind, Override, Overrides, Selector
+from lvsha.overrides import Kind, Override, Overrides, Record, Selector, Stamp
 
 keys: st.SearchStrategy[ServiceKey] = st.one_of(
     st.builds(AddressKey, st.sampled_from(Protocol), st.ip_addresses(), st.integers(0, 65535)),
@@ -60,12 +60,35 @@ def test_a_whole_document_with_nonsense_in_it_is_said(tmp_path: Path) -> None:
     assert "overrides[0]" in said[0]["error"]
 
 
+def test_a_file_of_an_older_lvsha_is_read(tmp_path: Path) -> None:
+    """It knew no stamps and did not remember what had ended: a word is as old as it says."""
+    from lvsha.store import write_document
+
+    entry = {
+        "service": None, "server": "rs1", "address": None, "port": None, "kind": "weight", "weight": 3,
+        "reason": "new disks", "by": "root", "since": 1000.5, "until": None,
+    }  # fmt: skip
+    write_document(tmp_path / "overrides.json", "overrides", 1, {"overrides": [entry]})
+    said = Override(Selector(server="rs1"), Kind.WEIGHT, 3, "new disks", "root", 1000.5)
+    (record,) = Memory(tmp_path).overrides().records
+    assert record == Record(said, Stamp(1_000_500_000))
+
+
+def test_an_end_is_remembered(tmp_path: Path) -> None:
+    """What was taken back stays known as that after a restart, and is not in force."""
+    said = Override(Selector(server="rs1"), Kind.DRAIN, since=1000.0)
+    overrides = Overrides().put(said, node="lb1").remove([said], now=1001.0, node="lb2")
+    Memory(tmp_path).keep_overrides(overrides)
+    assert Memory(tmp_path).overrides() == overrides
+    assert Memory(tmp_path).overrides().entries == ()
+
+
 def test_a_directory_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     """The caller is told, so that nothing takes effect that would be forgotten."""
     said: list[dict[str, Any]] = []
     with listening(said.append), pytest.raises(StateError):
         Memory(tmp_path / "missing").keep_overrides(
-            Overrides((Override(Selector(server="rs1"), Kind.DRAIN),))
+            Overrides().put(Override(Selector(server="rs1"), Kind.DRAIN))
         )
     assert said[0]["event"] == "state.unwritable"
 
