@@ -102,8 +102,10 @@ class Netlink:
         return cls(lambda: connect(protocol), timeout=timeout)
 
     def close(self) -> None:
-        """End the conversation; what the kernel has been told stays done."""
-        self._thread.submit(self._dialogue.close)
+        """End the conversation, once or again; what the kernel has been told stays done."""
+        # After the first time the thread takes no more work.
+        with contextlib.suppress(RuntimeError):
+            self._thread.submit(self._dialogue.close)
         self._thread.shutdown(wait=False)
 
     async def transact(self, kind: int, bodies: Sequence[bytes], flags: int = 0) -> dict[int, Refusal]:

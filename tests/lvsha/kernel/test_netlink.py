@@ -169,6 +169,39 @@ async def test_a_conversation_stays_in_its_namespace(elsewhere: str) -> None:
     assert namespaces == [there, there]
 
 
+@pytest.mark.net
+async def test_lost_replies_are_told(elsewhere: str) -> None:
+    """After a receive buffer ran over the outcome is unknown, and the next request has a fresh socket."""
+    sockets: list[socket.socket] = []
+
+    def cramped() -> socket.socket:
+        sockets.append(connect(socket.NETLINK_ROUTE))
+        if len(sockets) == 1:
+            sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+            sockets[0].setsockopt(270, 1, 1)  # SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, RTNLGRP_LINK
+        return sockets[-1]
+
+    with namespace.entered(elsewhere):
+        conversation = Netlink(cramped, timeout=10)
+    news = "link set lo up\nlink set lo down\n" * 30
+    argv = ["ip", "-n", elsewhere, "-batch", "-"]
+    await asyncio.to_thread(subprocess.run, argv, input=news.encode(), check=True)
+    links = bytes(16)
+    with pytest.raises(KernelError, match="ENOBUFS"):
+        await conversation.dump(18, [links])  # RTM_GETLINK
+    assert await conversation.dump(18, [links])
+    assert len(sockets) == 2
+    conversation.close()
+
+
+async def test_a_conversation_is_closed_once_or_again() -> None:
+    """Closing is no error, however often."""
+    conversation = Netlink.open(genl.PROTOCOL)
+    assert await conversation.ask(CONTROLLER, [KNOWN])
+    conversation.close()
+    conversation.close()
+
+
 def test_a_missing_protocol_is_told_at_once() -> None:
     """Opening a protocol that the kernel lacks names it."""
     with pytest.raises(KernelError, match=r"protocol 31.*EPROTONOSUPPORT"):
