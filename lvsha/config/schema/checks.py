@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from enum import Enum
 from functools import lru_cache
 from types import GenericAlias, NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -140,8 +139,6 @@ def _written(annotation: Any) -> Any:
         return _list(arguments[0])
     if _is_settings(annotation):
         return _settings_table(annotation)
-    if inspect.isclass(annotation) and issubclass(annotation, Enum):
-        return Literal[tuple(member.value for member in annotation)]
     return annotation
 
 

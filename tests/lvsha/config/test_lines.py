@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lvsha.config.lines import key_lines
@@ -174,6 +174,7 @@ class Writer:
         return text
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_every_leaf_has_the_line_its_key_stands_on(data: st.DataObject) -> None:
     """Whatever tomllib finds in a text has a line, and the nearest key above it stands on that line."""

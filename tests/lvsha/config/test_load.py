@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import string
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from lvsha.config import ConfigError, check, load
 from lvsha.errors import InputError
 from tests.lab.desk import Desk
+
+# How long one example takes says nothing: the machine may be busy, and a kind of check is imported once.
+PATIENT: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 
 TEN = """\
 [ipvs]
@@ -195,6 +202,7 @@ documents = st.dictionaries(
 )
 
 
+@settings(**PATIENT)
 @given(document=documents)
 @example({"services": {"web": {"address": "192.0.2.1", "port": 80, "servers": [{"server": "x"}] * 2}}})
 @example(
@@ -217,6 +225,54 @@ def test_nonsense_in_toml(document: dict[str, object]) -> None:
                 assert str(problem).isprintable()
 
 
+EXAMPLES = [tomllib.loads(p.read_text()) for p in sorted((Path(__file__).parents[3] / "conf").glob("*.toml"))]
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where something could be taken out, or something else put in."""
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+        yield (*path, key)
+        if isinstance(part, dict | list):
+            yield from places(part, (*path, key))
+
+
+def spoil(document: dict[str, Any], draw: st.DataObject) -> None:
+    """Take one thing out, put something else in its place, or add a key beside it."""
+    path = draw.draw(st.sampled_from(list(places(document))))
+    around: Any = document
+    for step in path[:-1]:
+        around = around[step]
+    match draw.draw(st.sampled_from(["out", "else", "else", "beside"])):
+        case "out":
+            del around[path[-1]]
+        case "beside" if isinstance(around, dict):
+            around[draw.draw(keys)] = draw.draw(values)
+        case _:
+            around[path[-1]] = draw.draw(scalars | values)
+
+
+@settings(**PATIENT)
+@given(
+    draw=st.data(),
+    example=st.sampled_from(EXAMPLES),
+    times=st.integers(1, 4),
+    node=st.sampled_from(["lb1", "lb9"]),
+)
+def test_examples_with_mistakes(draw: st.DataObject, example: dict[str, Any], times: int, node: str) -> None:
+    """A good file with a few mistakes gets as far as the rules, and is told like any other."""
+    document = copy.deepcopy(example)
+    for _ in range(times):
+        if document:
+            spoil(document, draw)
+    text = "".join(f"{toml(key)} = {toml(value)}\n" for key, value in document.items())
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "lvsha.toml"
+        path.write_text(text)
+        report = check(path, node)
+        assert [problem for problem in report.errors + report.warnings if problem.line is None] == []
+
+
+@settings(**PATIENT)
 @given(data=st.binary(max_size=200) | st.text(alphabet="[]{}=.,\"'\\\n#ab1 ", max_size=60).map(str.encode))
 def test_nonsense_in_bytes(data: bytes) -> None:
     """The same for what is no TOML at all."""

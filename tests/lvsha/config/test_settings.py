@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lvsha.config import KeyAuth, PasswordAuth, PersistenceConfig, ServerConfig, ServiceConfig
@@ -103,6 +103,7 @@ def test_master_down(interval: float, priority: int, seconds: float) -> None:
     assert master_down(interval, priority) == seconds
 
 
+@settings(deadline=None)
 @given(st.integers(1, 4095), st.integers(1, 255))
 def test_automatic_lease(hundredths: int, priority: int) -> None:
     """Whatever the priority of the backup, the lease lasts until it takes over, and not long beyond."""

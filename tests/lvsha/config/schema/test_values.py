@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_interface
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -92,6 +92,7 @@ def test_no_duration(written: object, message: str) -> None:
     assert message in refusal(Duration, written)[0]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 3600), st.sampled_from([("ms", 1000), ("s", 1), ("m", 1 / 60), ("h", 1 / 3600)]))
 def test_durations_are_spoken_as_they_are_written(number: int, unit: tuple[str, float]) -> None:
     """Reading what `spoken` says gives the duration again."""
@@ -107,6 +108,7 @@ def test_whole_seconds() -> None:
     assert refusal(WholeSeconds, "1500ms")[0] == "must be whole seconds, not 1.5s"
 
 
+@settings(deadline=None)
 @given(st.ip_addresses())
 def test_address(address: Any) -> None:
     """Any address is read as itself."""
@@ -148,6 +150,7 @@ def test_endpoint() -> None:
     assert refusal(EndpointText, "127.0.0.300:1")[0] == '"127.0.0.300" is not an IP address'
 
 
+@settings(deadline=None)
 @given(st.integers(1, 32))
 def test_dotted_netmask(prefix: int) -> None:
     """A dotted mask is the prefix length it stands for."""
