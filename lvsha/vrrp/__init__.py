@@ -4,6 +4,7 @@
     auth        the HMAC trailer behind an advert, and its replay window
     admission   what is dropped before the election sees it, counted by reason
     member      one virtual router: its settings, timers and what it last heard
+    notices     what is told to people, and how often at most
     effects     what the state machine asks of its shell
     machine     `Group`: the state machine; a lone virtual router is a group of one
 

@@ -44,28 +44,29 @@ late still becomes master where there is no other. The shell should hand in what
 hold before it calls `expire`, and give times of a clock which goes on while the machine sleeps
 (CLOCK_BOOTTIME).
 
+**How long it takes.** With I the interval (the longest, where members or nodes differ), S the skew,
+D = 3 * I + S and d the delay of the network: a master that dies is followed D after its last
+advert, one that resigns after S. Two masters that hear each other are one after I + d, on a later
+member that has to settle a tie after (1.5 * k + 2) * I + d. Once network and nodes are whole,
+there is one master per group within d + that + D + 2 * (D + I), the preempt delay and the
+witness's time added; `tests/lvsha/vrrp/network.py` derives this and holds random histories to it.
+
 **After a crash of our own** `resume` goes on as master if less than three intervals have passed
 since the last advert: the skew of a backup is never 0, so nobody can have taken over.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from lvsha.model import Address
-from lvsha.vrrp.effects import Announce, AskWitness, Effect, Enter, Report, Send, State
+from lvsha.vrrp.effects import AskWitness, Effect, Enter, Send, State
 from lvsha.vrrp.member import Member, Spec
+from lvsha.vrrp.notices import Notices
 from lvsha.vrrp.packet import OWNER, RESIGN, Advert
 
-Facts = dict[str, str | float]
-
-REPORT_PERIOD: Final = 10.0
-"""Seconds between two reports of one kind: what is heard can be forged and must not flood a log."""
-ANNOUNCE_PERIOD: Final = 1.0
-"""Seconds between two calls to announce again."""
 ANSWER_GAP: Final = 0.05
 """Part of an interval within which a second advert would say nothing new."""
 WITNESS_PATIENCE: Final = 3.0
@@ -89,8 +90,7 @@ class Group:
         self.since = float("-inf")
         """When the state was entered."""
         self.members = {spec.name: Member(spec, rank) for rank, spec in enumerate(specs)}
-        self.counts: Counter[str] = Counter()
-        """Reports by event, those that were not repeated to the shell included."""
+        self.notices = Notices()
         self.gate_open = not gated
         self.faults: set[str] = set()
         self.holds: set[str] = set()
@@ -100,9 +100,7 @@ class Group:
         self._asked = False
         self._ask_at = float("-inf")
         self.listening = False
-        """Woke late as a backup, and has heard nothing since."""
-        self._announced_at = float("-inf")
-        self._reported_at: dict[str, float] = {}
+        """Woke late, and has heard nothing since that it obeys."""
 
     # What the shell looks at.
 
@@ -165,10 +163,11 @@ class Group:
             return []
         effects = self._notice_freeze(now)
         m = self.members[member]
-        effects += self._compare(m, advert, source, now)
+        master = self.state is State.MASTER
+        effects += self.notices.compare(m.spec, self.priority, master, advert, source, now)
         if m.spec.version == 2 and advert.interval != round(m.spec.interval):
             return effects  # RFC 3768, 7.1: discarded
-        if self.state is State.MASTER:
+        if master:
             return effects + self._hear_as_master(m, advert, source, now)
         return effects + self._hear_as_backup(m, advert, source, now)
 
@@ -200,9 +199,10 @@ class Group:
 
     def readdress(self, member: str, source: Address, now: float) -> list[Effect]:
         """The address that the member's adverts come from has changed."""
+        effects = self._notice_freeze(now)
         m = self.members[member]
         m.spec = replace(m.spec, source=source)
-        return [self._advertise(m, now)] if self.state is State.MASTER else []
+        return [*effects, self._advertise(m, now)] if self.state is State.MASTER else effects
 
     def reconfigure(self, specs: Sequence[Spec], now: float) -> list[Effect]:
         """New settings, same state. The shell moves what differs in addresses itself.
@@ -213,17 +213,17 @@ class Group:
         """
         if not specs:
             raise ValueError("a group has at least one virtual router")
+        effects = self._notice_freeze(now)
         before, old = self.priority, self.members
         self.members = {
             spec.name: self._carried(old.get(spec.name), spec, rank, now) for rank, spec in enumerate(specs)
         }
         self._shift_timers(before, kept=[m for m in self.members.values() if m in old.values()])
         if self.state is not State.MASTER:
-            return []
-        gone: list[Effect] = [
-            Send(name, m.advert(RESIGN)) for name, m in old.items() if self.members.get(name) is not m
-        ]
-        return gone + [self._advertise(m, now) for m in self.members.values()]
+            return effects
+        gone = [m for name, m in old.items() if self.members.get(name) is not m]
+        effects += [Send(m.spec.name, m.advert(RESIGN)) for m in gone]
+        return effects + [self._advertise(m, now) for m in self.members.values()]
 
     def fault(self, why: str, now: float) -> list[Effect]:
         """Something without which no member may be master has failed; `why` names it."""
@@ -269,12 +269,13 @@ class Group:
         """The answer to AskWitness. One that comes too late is not heard."""
         if self.state is not State.BACKUP or not self._asked:
             return []
+        effects = self._notice_freeze(now)
         self._asked = False
         if not reachable:
             self._ask_at = now + WITNESS_RETRY
-            return self._report("witness_unreachable", now)
+            return effects + self.notices.report("witness_unreachable", now)
         self._ask_at = float("-inf")
-        return self._become_master(self._why(now), now) if self._free(now) else []
+        return self._become_master(self._why(now), now) if self._free(now) else effects
 
     # Hearing.
 
@@ -299,7 +300,7 @@ class Group:
     def _hear_as_master(self, m: Member, advert: Advert, source: Address, now: float) -> list[Effect]:
         """RFC 9568, 6.4.3."""
         if advert.priority == RESIGN:
-            return [self._advertise(m, now), *self._announce(f"{source} resigned", now)]
+            return [self._advertise(m, now), *self._claim(f"{source} resigned", now)]
         if advert.priority == self.priority and source == m.spec.source:
             return []
         if advert.priority > self.priority:
@@ -308,9 +309,10 @@ class Group:
             lasted = m.tie_lasts(advert.interval, now)
             patience = 1.5 * m.rank * max(advert.interval, *(x.spec.interval for x in self.members.values()))
             return self._obey(m, advert, source, now) if lasted >= patience else []
+        claim = self._claim(f"{source} was master too", now)
         if m.sent_at is not None and now - m.sent_at < ANSWER_GAP * m.spec.interval:
-            return self._announce(f"{source} was master too", now)
-        return [self._advertise(m, now), *self._announce(f"{source} was master too", now)]
+            return claim
+        return [self._advertise(m, now), *claim]
 
     def _obey(self, m: Member, advert: Advert, source: Address, now: float) -> list[Effect]:
         why = f"{source} has priority {advert.priority}, ours is {self.priority}"
@@ -318,29 +320,6 @@ class Group:
         m.hear(advert, source, now)
         m.obey(advert.interval, self.priority, now)
         return effects
-
-    def _compare(self, m: Member, advert: Advert, source: Address, now: float) -> list[Effect]:
-        """What is odd about an advert, for people."""
-        effects: list[Effect] = []
-        for event, more in self._oddities(m, advert, source):
-            facts: Facts = {"member": m.spec.name, "source": str(source), "priority": advert.priority}
-            effects += self._report(event, now, **facts | more)
-        return effects
-
-    def _oddities(self, m: Member, advert: Advert, source: Address) -> Iterator[tuple[str, Facts]]:
-        """Events and what to tell with them."""
-        spec, priority = m.spec, self.priority
-        interval = round(spec.interval) if spec.version == 2 else spec.interval
-        if abs(advert.interval - interval) > 0.005:
-            yield "interval_mismatch", {"interval": advert.interval, "own": interval}
-        if advert.addresses != spec.addresses and set(advert.addresses) != set(spec.addresses):
-            yield "address_mismatch", {"addresses": " ".join(map(str, advert.addresses))}
-        if advert.priority == priority == OWNER:
-            yield "owner_conflict", {}
-        if advert.priority == priority and source == spec.source:
-            yield "own_address", {}
-        elif self.state is State.MASTER and RESIGN < advert.priority <= priority:
-            yield "split_brain", {"own": priority}
 
     def _preempts(self, now: float) -> bool:
         """Whether a master of lower priority is to be ignored until its time is over."""
@@ -416,10 +395,9 @@ class Group:
             if late <= 0 or last is None:
                 return []
             silent = now - last
-            return [
-                *self._report("frozen", now, seconds=silent),
-                *self._retire(f"was frozen: no advert sent for {silent:.3f} s", now),
-            ]
+            retired = self._retire(f"was frozen: no advert sent for {silent:.3f} s", now)
+            self.listening = True
+            return [*self.notices.report("frozen", now, seconds=silent), *retired]
         due = self.deadline
         if (
             due is None
@@ -430,7 +408,7 @@ class Group:
         self.listening = True
         for m in self.members.values():
             m.down_at = now + m.master_down(self.priority)
-        return self._report("woke_late", now, seconds=now - due)
+        return self.notices.report("woke_late", now, seconds=now - due)
 
     def _shift_timers(self, before: int, kept: Sequence[Member] | None = None) -> None:
         """The priority is not `before` any more: a backup's timers end at another skew."""
@@ -446,6 +424,8 @@ class Group:
         if m.spec.priority != spec.priority:
             m.priority = spec.priority
         m.spec, m.rank = spec, rank
+        if m.heard_at is None or spec.version == 2:
+            m.master_interval = spec.interval
         return m
 
     # Saying.
@@ -466,19 +446,8 @@ class Group:
             return []
         return [Send(name, m.advert(RESIGN)) for name, m in self.members.items() if m is not but]
 
-    def _announce(self, why: str, now: float) -> list[Effect]:
-        """For every member: who claims one of a group claims all."""
-        if now - self._announced_at < ANNOUNCE_PERIOD:
-            return []
-        self._announced_at = now
-        return [Announce(name, why) for name in self.members]
-
-    def _report(self, event: str, now: float, **facts: str | float) -> list[Effect]:
-        self.counts[event] += 1
-        if now - self._reported_at.get(event, float("-inf")) < REPORT_PERIOD:
-            return []
-        self._reported_at[event] = now
-        return [Report(event, facts)]
+    def _claim(self, why: str, now: float) -> list[Effect]:
+        return self.notices.announce(self.members, why, now)
 
     def _why(self, now: float) -> str:
         """The reason for taking over: that of the member which waited longest."""

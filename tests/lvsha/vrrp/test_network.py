@@ -137,7 +137,7 @@ def test_a_wire_that_carries_one_way() -> None:
     part(made, 0, 1, "public", both=False)
     made.run(40.0)
     assert made.masters() == [0, 1]
-    assert made.nodes[0].group.counts["split_brain"] > 20
+    assert made.nodes[0].group.notices.counts["split_brain"] > 20
     part(made, 1, 0, "public", both=False)
     made.cut.discard(("public", 0, 1))
     made.run(40.0 + made.overlap(0))
