@@ -268,6 +268,7 @@ def test_path_that_is_none(desk: Desk, name: str) -> None:
 SECRETS = [
     ('version = 2\nauth = { password = "12345678" }\n', True),
     ('auth = { keys = { 1 = "0123456789abcdef0123456789abcdef" } }\n', True),
+    ('auth = { keys = { 1 = "file:/nowhere" } }\n', False),
     ("", False),
 ]
 

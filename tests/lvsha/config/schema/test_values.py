@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from ipaddress import ip_address, ip_interface
 from typing import Any
 
@@ -210,6 +211,7 @@ def test_values_in_messages() -> None:
         *("true", "5", "0.5", '"a"', "a list", "an empty list", "a table")
     ]
     assert shown("x" * 100) == '"' + "x" * 60 + '..."'
+    assert shown(date(2026, 1, 2)) == "the date 2026-01-02"
     assert shown(10**5000) == "a number of more than 60 digits"
     assert short("abc", 2) == "ab..."
 
