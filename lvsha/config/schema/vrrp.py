@@ -112,7 +112,8 @@ class GarpTable(Table):
 
 class _Tracked(Table):
     weight: TrackWeight = 0
-    """Added to the priority (negative: when it fails). 0: a failure is a FAULT, the instance lets go."""
+    """Added to the priority: a positive one while it holds, a negative one while it fails. 0: a failure is
+    a FAULT, and the instance lets go of its addresses."""
 
 
 class InterfaceTrack(_Tracked):
