@@ -260,7 +260,7 @@ class Ears:
                 datagram = self._socket.receive()
             except BlockingIOError:
                 return
-            if datagram is not None:
+            if datagram is not None and len(datagram.payload) >= 8:
                 payload = datagram.payload
                 self.heard.append(Heard(time.monotonic(), str(datagram.source), payload[2], payload))
 
@@ -329,3 +329,17 @@ def watching(node: Node) -> Iterator[Comings]:
         yield comings
     finally:
         comings.close()
+
+
+Pair = tuple[Speaking, Speaking]
+HIGH, LOW = instance(priority=200), instance(priority=100)
+
+
+async def elect(pair: Pair) -> None:
+    """lb1 is master, lb2 backup."""
+    lb1, lb2 = pair
+    await lb1.configure(HIGH)
+    await lb2.configure(LOW)
+    await lb1.become(State.MASTER)
+    await lb2.become(State.BACKUP)
+    await lb1.event("vip.added")

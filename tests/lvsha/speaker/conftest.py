@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.network import Network, topology
-from tests.lab.speaker import Speaking, speaking
-
-Pair = tuple[Speaking, Speaking]
+from tests.lab.speaker import Pair, speaking
 
 
 @pytest.fixture

@@ -1,0 +1,47 @@
+"""Planned hand-overs from one real speaker to another."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from lvsha.speaker.messages import Failover, State
+from tests.lab.speaker import HIGH, Pair, elect
+
+pytestmark = pytest.mark.net
+
+
+async def test_a_hand_over_is_answered_when_the_peer_holds_it(pair: Pair) -> None:
+    """The peer takes over at once, keeps it although its priority is lower, and gives it back on failure."""
+    lb1, lb2 = pair
+    await elect(pair)
+    reply = await lb1.ask(Failover(instance="public"))
+    assert reply.ok
+    assert reply.fields["peer"] == "192.0.2.2"
+    assert isinstance(seconds := reply.fields["seconds"], float)
+    assert seconds < 0.2
+    await lb2.event("vip.added")
+    await asyncio.sleep(0.6)
+    assert (await lb1.status()).state is State.BACKUP
+    await lb2.stop()
+    await lb1.become(State.MASTER)
+
+
+async def test_a_hand_over_to_nobody_is_taken_back(pair: Pair) -> None:
+    """When no peer takes over, the node is master again and says so."""
+    lb1, _ = pair
+    await lb1.configure(HIGH)
+    await lb1.become(State.MASTER)
+    reply = await lb1.ask(Failover(instance="public", timeout=0.5))
+    assert (reply.ok, "no peer took over" in reply.why) == (False, True)
+    await lb1.become(State.MASTER)
+
+
+async def test_only_a_master_hands_over(pair: Pair) -> None:
+    """Asking a backup, or for an instance that does not exist, is refused by name."""
+    _, lb2 = pair
+    await elect(pair)
+    assert (await lb2.ask(Failover(instance="public"))).why == "is backup here, not master"
+    assert (await lb2.ask(Failover(instance="none"))).why == "there is no instance none"
+    assert (await lb2.ask(Failover(group="none"))).why == "there is no group none"

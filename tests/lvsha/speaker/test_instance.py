@@ -1,0 +1,184 @@
+"""One virtual router on a real wire: what it holds, says, hears and refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import socket
+import time
+from ipaddress import ip_address
+
+import pytest
+
+from lvsha.speaker.messages import State
+from lvsha.speaker.spec import Hmac, Password
+from lvsha.vrrp.packet import Advert, pack
+from lvsha.wire.echo import EchoSocket
+from tests.lab.network import Network, Node
+from tests.lab.speaker import HIGH, Pair, Speaking, elect, hearing, instance
+
+pytestmark = pytest.mark.net
+
+
+async def test_the_higher_priority_becomes_master_and_holds_the_address(pair: Pair) -> None:
+    """One node has the address, with a lifetime; the other has not."""
+    lb1, lb2 = pair
+    await elect(pair)
+    assert lb1.holds()
+    assert not lb2.holds()
+    shown = json.loads(lb1.node.run("ip", "-j", "address", "show", "dev", "front"))
+    (vip,) = (a for a in shown[0]["addr_info"] if a["local"] == "192.0.2.100")
+    assert vip["valid_life_time"] <= 3
+    assert (await lb2.status()).master == "192.0.2.1"
+    assert (await lb1.status()).master == "192.0.2.1"
+
+
+async def test_a_forged_advert_is_counted_and_changes_nothing(pair: Pair, net: Network) -> None:
+    """Wrong TTL, wrong checksum, wrong version, garbage: each is dropped under its own name."""
+    lb1, _ = pair
+    await lb1.configure(HIGH)
+    await lb1.become(State.MASTER)
+    source, target = ip_address("192.0.2.10"), ip_address("224.0.0.18")
+    good = pack(Advert(3, 51, 254, 0.1, (ip_address("192.0.2.100"),)), source, target)
+    with net["client"].entered():
+        forger = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112)
+    with forger:
+        forger.bind(("192.0.2.10", 0))
+        for ttl, payload in (
+            (254, good),
+            (255, good[:6] + b"\0\0" + good[8:]),
+            (255, b"\x21" + good[1:]),
+            (255, good[:-1]),
+            (255, good[:4]),
+        ):
+            forger.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
+            forger.sendto(payload, (str(target), 0))
+        await lb1.event("vrrp.refused", reason="truncated")
+    status = await lb1.status()
+    assert status.dropped == {"ttl": 1, "checksum": 1, "length": 2, "truncated": 1}
+    assert (status.state, status.transitions) == (State.MASTER, 1)
+
+
+async def test_refusals_cannot_flood_the_log(pair: Pair, net: Network) -> None:
+    """A thousand forged sources give a line for each reason, and the rest as a number."""
+    lb1, _ = pair
+    await lb1.configure(HIGH)
+    await lb1.become(State.MASTER)
+    flood(net["client"], [bytes([0x31, 51, 254, 1, 0, 10, 0, 0, 192, 0, 2, 100])] * 50, 1000)
+    async with asyncio.timeout(5):
+        while (await lb1.status()).dropped.get("checksum", 0) < 200:
+            pass
+    assert len([event for event in lb1.events if event.event == "vrrp.refused"]) == 1
+
+
+async def test_mangled_packets_do_not_starve_the_adverts(pair: Pair, net: Network) -> None:
+    """Ten thousand mangled packets a second, for two seconds, cost no role."""
+    lb1, lb2 = pair
+    fast = {"interval": 0.01, "lease": 2}
+    await lb1.configure(instance(priority=200, **fast))
+    await lb2.configure(instance(priority=100, **fast))
+    await lb1.become(State.MASTER)
+    await lb2.become(State.BACKUP)
+    payloads = [bytes([0x31, 51]) + random.Random(i).randbytes(i % 60) for i in range(200)]
+    before, begin = (await lb1.status()).sent, time.monotonic()
+    assert await asyncio.to_thread(flood, net["client"], payloads, 20_000, 10_000) == 20_000
+    sent = (await lb1.status()).sent - before
+    # Within 36 ms without an advert the backup, which suffers the same flood, would have taken over.
+    assert sent > 98 * (time.monotonic() - begin)
+    for speaker, transitions in ((lb1, 1), (lb2, 0)):
+        assert (await speaker.status()).transitions == transitions
+        dropped = sum((await speaker.status()).dropped.values()) + (await speaker.report()).dropped.get(
+            "overflow", 0
+        )
+        assert dropped > 15_000
+
+
+async def test_a_password_is_asked_for(pair: Pair) -> None:
+    """Version 2: an advert without the password, or with another, is not heard: both become master."""
+    lb1, lb2 = pair
+    ours = {"version": 2, "interval": 1.0, "lease": 6, "auth": Password(password="secret12")}
+    theirs = ours | {"auth": Password(password="another1")}
+    await lb1.configure(instance(priority=200, **ours))
+    await lb2.configure(instance(priority=100, **theirs))
+    await lb1.become(State.MASTER)
+    await lb2.become(State.MASTER)
+    assert (await lb2.event("vrrp.forged")).fields["reason"] == "password"
+
+
+async def test_keys_keep_a_pair_together_and_others_out(pair: Pair, net: Network) -> None:
+    """With the HMAC trailer the pair elects as ever; a stranger's advert and a recording are dropped."""
+    lb1, lb2 = pair
+    auth = Hmac(keys={1: "11" * 32}, active=1)
+    await lb1.configure(instance(priority=200, auth=auth))
+    await lb2.configure(instance(priority=100, auth=auth))
+    await lb1.become(State.MASTER)
+    await lb2.become(State.BACKUP)
+    with hearing(net["client"]) as ears:
+        recorded = (await ears.next()).payload
+    source, target = ip_address("192.0.2.10"), ip_address("224.0.0.18")
+    stranger = pack(Advert(3, 51, 254, 0.1, (ip_address("192.0.2.100"),)), source, target)
+    flood(net["client"], [stranger], 1)
+    await lb2.event("vrrp.forged", reason="auth_missing")
+    flood(net["client"], [recorded], 1)
+    assert (await lb1.status()).state is State.MASTER
+    status = await lb2.status()
+    assert (status.state, status.transitions, status.master) == (State.BACKUP, 0, "192.0.2.1")
+
+
+async def test_a_new_master_is_announced_to_the_client(pair: Pair, net: Network) -> None:
+    """After a failover the client's neighbour table names the new master's MAC without its asking."""
+    lb1, lb2 = pair
+    await elect(pair)
+    client = net["client"]
+    client.run("ip", "neigh", "replace", "192.0.2.100", "lladdr", mac_of(lb1), "dev", "front", "nud", "stale")
+    lb1.freeze()
+    await lb2.event("vip.added")
+    assert mac_of(lb2) in client.run("ip", "neigh", "show", "192.0.2.100")
+
+
+async def test_the_client_is_answered_through_a_failover(pair: Pair, net: Network) -> None:
+    """Pings of the virtual address go on after the master was stopped: the gap is the election's."""
+    lb1, _ = pair
+    await elect(pair)
+    pings = asyncio.create_task(ping(net["client"], 100, 0.02))
+    await asyncio.sleep(0.5)
+    await lb1.stop()
+    assert await pings >= 90
+
+
+async def ping(node: Node, count: int, gap: float) -> int:
+    """Ask the virtual address so often; how many answers came."""
+    with node.entered():
+        echo = EchoSocket(4, "front")
+    answered = 0
+    with contextlib.closing(echo):
+        for sequence in range(count):
+            echo.send(ip_address("192.0.2.100"), sequence)
+            await asyncio.sleep(gap)
+            while echo.receive() is not None:
+                answered += 1
+    return answered
+
+
+def mac_of(speaker: Speaking) -> str:
+    """The MAC of a node's interface on the wire."""
+    shown = json.loads(speaker.node.run("ip", "-j", "link", "show", "dev", "front"))
+    return str(shown[0]["address"])
+
+
+def flood(node: Node, payloads: list[bytes], count: int, rate: int = 0) -> int:
+    """Send so many packets of VRRP's protocol to its group, at a rate a second (0: at once)."""
+    with node.entered():
+        sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112)
+    begin, sent = time.monotonic(), 0
+    with sock:
+        sock.bind(("192.0.2.10", 0))
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+        while sent < count:
+            sock.sendto(payloads[sent % len(payloads)], ("224.0.0.18", 0))
+            sent += 1
+            if rate and sent % 100 == 0:
+                time.sleep(max(0.0, begin + sent / rate - time.monotonic()))
+    return sent

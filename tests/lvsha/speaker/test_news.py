@@ -1,0 +1,67 @@
+"""Interfaces and addresses that change under a running speaker."""
+
+from __future__ import annotations
+
+import pytest
+
+from lvsha.speaker.messages import State
+from tests.lab.network import Network
+from tests.lab.speaker import VIP, Pair, elect, instance
+
+pytestmark = pytest.mark.net
+
+
+async def test_a_cable_that_is_pulled_is_a_fault_at_once(pair: Pair, net: Network) -> None:
+    """No carrier is FAULT, the address goes; plugged in again the node takes part again."""
+    lb1, lb2 = pair
+    await elect(pair)
+    net["lb1"].unplug("front")
+    fault = await lb1.become(State.FAULT)
+    assert "front" in fault.why
+    await lb2.become(State.MASTER)
+    await lb1.event("vip.removed")
+    net["lb1"].plug("front")
+    await lb1.become(State.MASTER)
+    await lb2.become(State.BACKUP)
+
+
+async def test_an_interface_that_is_replaced_is_used_again(pair: Pair, net: Network) -> None:
+    """Removed and made anew, an interface of the same name serves the instance again."""
+    lb1, _ = pair
+    await elect(pair)
+    lb1.node.ip("link set front name gone0")
+    await lb1.become(State.FAULT)
+    assert "does not exist" in (await lb1.status()).faults["interface front"]
+    mark = len(lb1.events)
+    lb1.node.ip("link set gone0 name front")
+    await lb1.become(State.MASTER)
+    await lb1.event("vip.added", since=mark)
+
+
+async def test_an_address_that_somebody_removes_is_put_back(pair: Pair) -> None:
+    """The master's address is there again at once, and the operator is told."""
+    lb1, _ = pair
+    await elect(pair)
+    mark = len(lb1.events)
+    lb1.node.ip(f"addr del {VIP} dev front")
+    await lb1.event("vip.lost", since=mark, address=VIP, interface="front")
+    await lb1.event("vip.added", since=mark)
+    assert lb1.holds()
+    assert (await lb1.status()).state is State.MASTER
+
+
+async def test_a_foreign_address_is_never_touched(pair: Pair) -> None:
+    """Giving up the virtual address leaves every other one, also those of a network that it came first in."""
+    lb1, _ = pair
+    lb1.node.ip("addr add 192.0.2.51/32 dev front")
+    await lb1.configure(instance("203.0.113.100/24", VIP, priority=200))
+    await lb1.become(State.MASTER)
+    await lb1.event("vip.added", address="203.0.113.100/24")
+    lb1.node.ip("addr add 203.0.113.50/24 dev front")
+    await lb1.stop()
+    shown = lb1.node.run("ip", "-o", "-4", "address", "show", "dev", "front")
+    assert {word for word in shown.split() if "/" in word} == {
+        "192.0.2.1/24",
+        "192.0.2.51/32",
+        "203.0.113.50/24",
+    }

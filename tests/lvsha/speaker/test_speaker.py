@@ -1,0 +1,101 @@
+"""What the director says: the start gate, the grace, holding, trackers of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from lvsha.speaker.messages import Hold, Release, Resign, State, Track
+from lvsha.speaker.spec import ServiceTracker
+from tests.lab.network import Network
+from tests.lab.speaker import HIGH, LOW, Pair, elect, hearing, instance
+
+pytestmark = pytest.mark.net
+
+
+async def test_nobody_is_master_before_the_director_is_ready(pair: Pair, net: Network) -> None:
+    """The start gate keeps a node that knows no verdicts yet in backup, even alone."""
+    lb1, _ = pair
+    lb1.ready = False
+    with hearing(net["client"]) as ears:
+        await lb1.configure(HIGH)
+        await asyncio.sleep(1.0)
+        assert ears.heard == []
+        assert (await lb1.status()).state is State.BACKUP
+        lb1.ready = True
+        await lb1.configure(HIGH)
+        await lb1.become(State.MASTER)
+
+
+async def test_a_director_that_stays_away_costs_the_role(pair: Pair) -> None:
+    """Without a beat for the grace the node resigns; when the director is ready again it may be master."""
+    lb1, lb2 = pair
+    await lb1.configure(HIGH, grace=1.0)
+    await lb2.configure(LOW)
+    await lb1.become(State.MASTER)
+    lb1.beats, lb1.ready = False, False
+    await lb2.become(State.MASTER)
+    report = await lb1.report()
+    assert not report.gate
+    assert report.instances[0].state is State.BACKUP
+    lb1.beats, lb1.ready = True, True
+    await lb1.configure(HIGH, grace=1.0)
+    await lb1.become(State.MASTER)
+
+
+async def test_a_director_that_is_restarted_costs_nothing(pair: Pair, net: Network) -> None:
+    """Within the grace a lost connection changes nothing on the wire."""
+    lb1, lb2 = pair
+    await elect(pair)
+    with hearing(net["client"]) as ears:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as usurper:
+            usurper.connect(str(lb1.runtime / "speaker.sock"))
+        await asyncio.sleep(1)
+        assert ears.sources == ["192.0.2.1"]
+    assert (await lb2.status()).transitions == 0
+    assert (await lb1.status()).transitions == 1
+
+
+async def test_a_held_instance_stays_in_backup_over_a_crash(pair: Pair) -> None:
+    """Held by hand, a node is not master even alone, nor after SIGKILL; released, it is."""
+    lb1, lb2 = pair
+    await elect(pair)
+    await lb1.ask(Hold(instance="public", why="maintenance"))
+    await lb2.become(State.MASTER)
+    await lb1.kill()
+    await lb1.start()
+    await lb2.stop()
+    await asyncio.sleep(1)
+    status = await lb1.status()
+    assert (status.state, status.held) == (State.BACKUP, True)
+    await lb1.ask(Release(instance="public"))
+    await lb1.become(State.MASTER)
+
+
+async def test_resigning_closes_the_gate(pair: Pair) -> None:
+    """A node that is told to resign stays in backup until the director is ready again."""
+    lb1, lb2 = pair
+    await elect(pair)
+    await lb1.ask(Resign(why="test"))
+    await lb2.become(State.MASTER)
+    assert not (await lb1.report()).gate
+    await lb1.configure(HIGH)
+    await lb1.become(State.MASTER)
+
+
+async def test_the_directors_trackers_move_the_priority(pair: Pair) -> None:
+    """A weight hands the role to the peer, a fault forbids it, and clearing gives it back."""
+    lb1, lb2 = pair
+    await lb1.configure(instance(priority=200, trackers=(ServiceTracker(name="web", weight=-150),)))
+    await lb2.configure(LOW)
+    await lb1.become(State.MASTER)
+    await lb1.ask(Track(instance="public", name="web", weight=-150, why="no server"))
+    await lb2.become(State.MASTER)
+    assert (await lb1.status()).weights == {"web": -150}
+    await lb1.ask(Track(instance="public", name="web", fault=True, why="no server"))
+    await lb1.become(State.FAULT)
+    assert (await lb1.status()).faults == {"web": "no server"}
+    await lb1.ask(Track(instance="public", name="web"))
+    await lb1.become(State.MASTER)
