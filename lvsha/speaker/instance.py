@@ -95,7 +95,7 @@ class Instance:
         old, self.spec = self.spec, spec
         old_door = self._admission
         self._admission = self._door()
-        self._admission.admitted, self._admission.refused = old_door.admitted, old_door.refused
+        self._admission.succeed(old_door)
         if (old.interface, old.family, old.vrid) != (spec.interface, spec.family, spec.vrid):
             self._node.sockets.forget(old.interface, old.family, old.vrid)
             self._node.sockets.listen(spec.interface, spec.family, spec.vrid, self._hear)

@@ -308,6 +308,14 @@ def test_a_flood_is_not_answered_by_a_flood() -> None:
     assert made.notices.counts["split_brain"] == 1000
 
 
+def test_what_was_just_said_is_not_said_again() -> None:
+    """A worse advert right after ours needs no answer; that the addresses are here is told all the same."""
+    made = master()
+    assert hear(made, 50, LOW, DOWN + 0.01)[-1] == Announce("public", "192.0.2.1 was master too")
+    assert priorities(hear(made, 50, LOW, DOWN + 0.02)) == []
+    assert priorities(hear(made, 50, LOW, DOWN + 0.06)) == [("public", 100)]
+
+
 def test_a_resignation_is_answered() -> None:
     """Priority 0 from another: advertise at once, the next an interval later, and announce."""
     made = master()
