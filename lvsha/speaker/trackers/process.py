@@ -36,10 +36,9 @@ async def watch(tracker: ProcessTracker, tell: Tell) -> None:
 
 def find(name: str) -> int | None:
     """The process of this name: its `comm`, or the base name of its program. Zombies do not count."""
-    for entry in os.scandir(_PROC):
-        if entry.name.isdigit() and _is(int(entry.name), name):
-            return int(entry.name)
-    return None
+    with os.scandir(_PROC) as entries:
+        pids = (int(entry.name) for entry in entries if entry.name.isdigit())
+        return next((pid for pid in pids if _is(pid, name)), None)
 
 
 def _is(pid: int, name: str) -> bool:
