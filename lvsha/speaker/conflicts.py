@@ -1,6 +1,8 @@
 """Somebody else announces an address that is held here: heard, and told at most once a minute.
 
-There is a listener on an interface only while an address of it is held.
+There is a listener on an interface only while an address of it is held. A claim is told when the
+address is still held here half a second later: a peer that takes over announces it too, right
+behind the advert that makes this node give it up, and the two may be read in either order.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from lvsha.wire.conflict import ArpListener, Claim, NeighbourListener
 Address = IPv4Address | IPv6Address
 Listener = ArpListener | NeighbourListener
 
+PATIENCE = 0.5
 PERIOD = 60.0
 """Seconds between two reports about one address."""
 BATCH = 16
@@ -28,7 +31,7 @@ class Conflicts:
         self._claimed = claimed
         self._owners: dict[str, Mapping[str, frozenset[Address]]] = {}
         self._listeners: dict[tuple[str, int], Listener] = {}
-        self._told: dict[tuple[str, Address], float] = {}
+        self._heard: dict[tuple[str, Address], float] = {}
 
     def watch(self, owner: str, addresses: Mapping[str, frozenset[Address]]) -> None:
         """The owner holds these, by interface; none when it holds nothing any more."""
@@ -88,8 +91,14 @@ class Conflicts:
                 self._hear(interface, claim)
 
     def _hear(self, interface: str, claim: Claim) -> None:
-        now = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
         key = interface, claim.address
-        if now - self._told.get(key, float("-inf")) >= PERIOD:
-            self._told[key] = now
+        if loop.time() - self._heard.get(key, float("-inf")) >= PERIOD:
+            self._heard[key] = loop.time()
+            loop.call_later(PATIENCE, self._confirm, interface, claim)
+
+    def _confirm(self, interface: str, claim: Claim) -> None:
+        if any(claim.address in each.get(interface, ()) for each in self._owners.values()):
             self._claimed(interface, claim)
+        else:
+            self._heard.pop((interface, claim.address), None)

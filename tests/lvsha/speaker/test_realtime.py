@@ -1,0 +1,34 @@
+"""What a running speaker is to the kernel."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.lab.speaker import Pair
+
+OURS = Path("/proc/self")
+
+pytestmark = pytest.mark.net
+
+
+async def test_a_speaker_is_scheduled_first_and_kept_in_memory(pair: Pair) -> None:
+    """SCHED_FIFO for itself and not for its children, memory locked, last to be killed; and it says so."""
+    lb1, _ = pair
+    policy = os.sched_getscheduler(lb1.pid)
+    assert policy == os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
+    proc = Path(f"/proc/{lb1.pid}")
+    locked = re.search(r"VmLck:\s+(\d+) kB", (proc / "status").read_text())
+    assert locked is not None
+    assert int(locked[1]) > 1000
+    # CAP_SYS_RESOURCE is number 24; without it the kernel lets nobody be better protected than before.
+    capabilities = re.search(r"CapEff:\s+(\w+)", (proc / "status").read_text())
+    assert capabilities is not None
+    ours = (OURS / "oom_score_adj").read_text()
+    protected = "-1000" if int(capabilities[1], 16) >> 24 & 1 else ours
+    assert (proc / "oom_score_adj").read_text().strip() == protected.strip()
+    report = await lb1.report()
+    assert (report.realtime, report.locked) == (True, True)
