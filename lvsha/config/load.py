@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lvsha.config.decode import Findings, Written, decode
-from lvsha.config.problems import ConfigError, Finding, Report, Severity, warning
+from lvsha.config.problems import ConfigError, Finding, KeyPath, Report, Severity, warning
 from lvsha.config.resolve import node_name, resolve
 from lvsha.config.rules import judge
+from lvsha.config.schema.machine import PeerTable
 from lvsha.config.schema.vrrp import KeysTable, PasswordTable, VrrpTable
 from lvsha.config.settings import Config
 from lvsha.config.sources import Sources, read
@@ -61,10 +62,13 @@ def _report(sources: Sources, found: list[Finding]) -> Report:
 
 def _exposed(written: Written, sources: Sources) -> Iterator[Finding]:
     """Secrets in a file that everybody may read."""
-    for name, table in written.vrrp.items():
-        path = ("vrrp", name, "auth")
+    secret: list[KeyPath] = [("vrrp", name, "auth") for name, table in written.vrrp.items() if _secret(table)]
+    peer = written.single.get("peer")
+    if isinstance(peer, PeerTable) and not peer.key.startswith("file:"):
+        secret.append(("peer", "key"))
+    for path in secret:
         owner = sources.owner(path)
-        if owner is not None and owner.public and _secret(table):
+        if owner is not None and owner.public:
             message = f"holds a secret, and {owner.path} may be read by everybody"
             yield warning(path, message, f"chmod o-r {owner.path}")
 

@@ -230,6 +230,19 @@ class SyncConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerConfig:
+    """The channel between the directors."""
+
+    key: bytes = field(repr=False)
+    address: Address
+    """This node's own; what it dials from, and what its peers know it by."""
+    listen: Address
+    nodes: Mapping[str, Address]
+    """The other directors, by name."""
+    port: int = 8850
+
+
+@dataclass(frozen=True, slots=True)
 class VipConfig:
     """An address that a VRRP instance holds."""
 
@@ -389,6 +402,7 @@ class Config:
     state: StateConfig = StateConfig()
     ipvs: IpvsConfig = field(default_factory=IpvsConfig)
     sync: SyncConfig | None = None
+    peer: PeerConfig | None = None
     servers: Mapping[str, NamedServer] = field(default_factory=dict)
     checks: Mapping[str, CheckConfig] = field(default_factory=dict)
     services: Mapping[str, ServiceConfig] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from typing import TypeVar
 from lvsha.config.decode import Findings, Written
 from lvsha.config.problems import did_you_mean, error
 from lvsha.config.resolve.checks import Checks
+from lvsha.config.resolve.peer import peer
 from lvsha.config.resolve.services import Draft, Servers, Services
 from lvsha.config.resolve.vrrp import Instance, Instances, overrides
 from lvsha.config.schema.machine import ApiTable, IpvsTable, NodeTable, SpeakerTable, StateTable, SyncTable
@@ -52,16 +53,18 @@ def resolve(written: Written, node: str, files: tuple[Path, ...], findings: Find
     _known_node(written, node, findings)
     overrides(written, findings)
     instances = Instances(written, findings)
-    on = {name: instances.on(name) for name in (written.nodes if written.names["nodes"] else [node])}
+    nodes = written.nodes if written.names["nodes"] else [node]
+    on = {name: instances.on(name, services.values()) for name in nodes}
     findings.add(*checks.unused(), *servers.unused())
-    nodes = {name: NodeConfig(name, entry.priority, entry.address) for name, entry in written.nodes.items()}
+    known = {name: NodeConfig(name, entry.priority, entry.address) for name, entry in written.nodes.items()}
     config = Config(
-        node=nodes.get(node, NodeConfig(node)),
-        nodes=nodes,
+        node=known.get(node, NodeConfig(node)),
+        nodes=known,
         api=_api(_single(written, ApiTable)),
         state=_state(_single(written, StateTable)),
         ipvs=_ipvs(_single(written, IpvsTable), services.values()),
         sync=_sync(written.single.get("sync")),
+        peer=peer(written, node, findings),
         servers=servers.named,
         checks=checks.named,
         services={name: draft.config for name, draft in services.items()},

@@ -1,4 +1,4 @@
-"""Keys of the HMAC trailer: from `hex:...`, `file:/path` or plain text to bytes.
+"""Keys of the HMAC trailer and of `[peer]`: from `hex:...`, `file:/path` or plain text to bytes.
 
 What a key is never appears in a message.
 """

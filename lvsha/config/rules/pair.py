@@ -12,12 +12,13 @@ from lvsha.config.resolve.vrrp import Instance
 from lvsha.config.rules.vrrp import OWNER, lease
 from lvsha.config.schema.values import shown
 from lvsha.config.settings import TrackService
-from lvsha.model import Address, Mode
+from lvsha.model import Address, Mode, family_of
 
 
 def judge(resolved: Resolved) -> Iterator[Finding]:
     """Everything that does not fit between the parts."""
     yield from _node_addresses(resolved)
+    yield from _peer(resolved)
     yield from _elections(resolved)
     yield from _tracked(resolved)
     for instances in resolved.instances.values():
@@ -41,6 +42,24 @@ def _node_addresses(resolved: Resolved) -> Iterator[Finding]:
             message = f"{node.address} is the address of node {first[node.address]} too"
             yield error(("nodes", name, "address"), message, "give each node its own")
         first.setdefault(node.address, name)
+
+
+def _peer(resolved: Resolved) -> Iterator[Finding]:
+    """What an operator says should hold on both directors; a connection is of one family."""
+    config, peer = resolved.config, resolved.config.peer
+    if "peer" not in resolved.written.single and len(config.nodes) > 1 and config.services:
+        message = "there is no [peer]: a drain said to one director is not in force on the other"
+        yield warning(("nodes",), message, 'add [peer] with key = "file:/etc/lvsha/peer.key"')
+    if peer is None:
+        return
+    family = family_of(peer.address)
+    for name, address in peer.nodes.items():
+        if family_of(address) is not family:
+            message = f"{address} is of another family than {peer.address}, and [peer] connects the two"
+            yield error(("nodes", name, "address"), message, "give the nodes addresses of one family")
+    if family_of(peer.listen) is not family:
+        message = f"{peer.listen} is of another family than the node's address {peer.address}"
+        yield error(("peer", "listen"), message, "leave it out")
 
 
 def _elections(resolved: Resolved) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from lvsha.config.schema.machine import (
     IpvsTable,
     NodeEntry,
     NodeTable,
+    PeerTable,
     SpeakerTable,
     StateTable,
     SyncTable,
@@ -32,6 +33,7 @@ SINGLE: dict[str, type[Table]] = {
     "state": StateTable,
     "ipvs": IpvsTable,
     "sync": SyncTable,
+    "peer": PeerTable,
     "speaker": SpeakerTable,
 }
 """Sections that are one table."""
@@ -57,6 +59,8 @@ class Document(Table):
     """The kernel's IPVS table."""
     sync: SyncTable | None = None
     """Connection sync. Default: none; the kernel's daemon is left alone."""
+    peer: PeerTable | None = None
+    """The channel between the directors. Default: none; overrides hold on one director only."""
     servers: dict[Name, NamedServerTable] = Field(default_factory=dict)
     """Machines that services refer to, by name."""
     checks: dict[Name, CheckEntry] = Field(default_factory=dict)

@@ -78,7 +78,7 @@ class NodeEntry(Table):
     priority: Priority | None = None
     """Priority of its VRRP instances, instead of what they say."""
     address: IpAddress | None = None
-    """Its address for unicast VRRP; the other nodes' addresses are the unicast peers."""
+    """Its address for unicast VRRP and for `[peer]`; the other nodes' addresses are the peers."""
     vrrp: dict[Name, NodeVrrpTable] = Field(default_factory=dict)
     """By instance: what this node does differently."""
 
@@ -142,6 +142,17 @@ class SyncTable(Table):
     """Multicast TTL (hop limit)."""
     maxlen: Annotated[int, Field(ge=1024, le=65507)] | None = None
     """Largest sync message in bytes. Default: what fits the interface's MTU."""
+
+
+class PeerTable(Table):
+    """The channel between the directors of `[nodes]`: what an operator says to one holds on all."""
+
+    key: Annotated[str, Field(min_length=1, max_length=4096)]
+    """The secret that they share: 32 to 64 bytes as "hex:...", "file:/path", or plain text."""
+    listen: IpAddress | None = None
+    """Address it listens on. Default: this node's in `[nodes]`."""
+    port: Port = 8850
+    """TCP port."""
 
 
 class SpeakerTable(Table):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lvsha.config import KeyAuth, PasswordAuth, PersistenceConfig, ServerConfig, ServiceConfig
+from lvsha.config import KeyAuth, PasswordAuth, PeerConfig, PersistenceConfig, ServerConfig, ServiceConfig
 from lvsha.config.settings import automatic_lease, master_down
 from lvsha.model import (
     AddressKey,
@@ -116,3 +116,4 @@ def test_secrets_stay_out_of_logs() -> None:
     """What is printed of a configuration holds no secret."""
     assert "s3cret" not in repr(PasswordAuth("s3cret"))
     assert "s3cret" not in repr(KeyAuth({1: b"s3cret"}, 1))
+    assert "s3cret" not in repr(PeerConfig(b"s3cret", ADDRESS, ADDRESS, {}))

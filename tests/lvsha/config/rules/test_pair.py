@@ -48,6 +48,28 @@ def test_two_nodes_of_one_address(desk: Desk) -> None:
     assert "192.0.2.1 is the address of node lb1 too" in problem.message
 
 
+PEER = f'[peer]\nkey = "hex:{"ab" * 32}"\n'
+
+
+def test_overrides_that_hold_on_one_node_only(desk: Desk) -> None:
+    """Two nodes with services should tell each other what an operator says."""
+    services = SERVICE.replace("10.0.0.11", "192.0.2.11")
+    problem = desk.warning(NODES + PUBLIC + services, "lb1")
+    assert (problem.path, problem.line) == ("nodes", 2)
+    assert "there is no [peer]" in problem.message
+    assert desk.warnings(NODES + PEER + PUBLIC + services, "lb1") == []
+
+
+def test_peers_of_two_families(desk: Desk) -> None:
+    """A connection from an IPv4 address leads to an IPv4 address."""
+    problem = desk.error(pair('address = "2001:db8::2"\n') + PEER, "lb1")
+    assert problem.path == "nodes.lb2.address"
+    assert "2001:db8::2 is of another family than 192.0.2.1" in problem.message
+    problem = desk.error(NODES + PEER + 'listen = "::"\n', "lb1")
+    assert problem.path == "peer.listen"
+    assert ":: is of another family than the node's address 192.0.2.1" in problem.message
+
+
 def test_two_owners(desk: Desk) -> None:
     """Priority 255 is for one node, and the other node's view counts as well as one's own."""
     text = NODES.replace("priority = 200", "priority = 255").replace("priority = 100", "priority = 255")
