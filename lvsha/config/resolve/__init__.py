@@ -53,13 +53,12 @@ def resolve(written: Written, node: str, files: tuple[Path, ...], findings: Find
     _known_node(written, node, findings)
     overrides(written, findings)
     instances = Instances(written, findings)
-    nodes = written.nodes if written.names["nodes"] else [node]
-    on = {name: instances.on(name, services.values()) for name in nodes}
+    on = {name: instances.on(name) for name in (written.nodes if written.names["nodes"] else [node])}
     findings.add(*checks.unused(), *servers.unused())
-    known = {name: NodeConfig(name, entry.priority, entry.address) for name, entry in written.nodes.items()}
+    nodes = {name: NodeConfig(name, entry.priority, entry.address) for name, entry in written.nodes.items()}
     config = Config(
-        node=known.get(node, NodeConfig(node)),
-        nodes=known,
+        node=nodes.get(node, NodeConfig(node)),
+        nodes=nodes,
         api=_api(_single(written, ApiTable)),
         state=_state(_single(written, StateTable)),
         ipvs=_ipvs(_single(written, IpvsTable), services.values()),
