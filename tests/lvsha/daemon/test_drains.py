@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,6 +19,7 @@ from lvsha.desired import target_of
 from lvsha.log import listening
 from lvsha.overrides import Kind, Override, Selector
 from tests.lab.fake_ipvs import FakeIpvs
+from tests.lab.hearing import Hearing
 from tests.lab.services import config, server, service
 
 WEB = service(server(1), server(2))
@@ -35,24 +35,11 @@ class Scene:
         self.director = Director(config(WEB), Memory(directory), look=lambda keys=None: held[0].look(keys))
         self.reconciler = Reconciler(self.table, self.director, 30)
         held.append(self.reconciler)
-        self.said: list[dict[str, Any]] = []
-        self.news = asyncio.Event()
-
-    def listen(self, record: dict[str, Any]) -> None:
-        """Keep an event and tell the test."""
-        self.said.append(record)
-        self.news.set()
+        self.said = Hearing()
 
     def finished(self) -> list[str]:
         """The servers that were told to be finished."""
-        return [e["server"] for e in self.said if e["event"] == "drain.finished"]
-
-    async def until_finished(self) -> None:
-        """Wait for the event."""
-        async with asyncio.timeout(10):
-            while not self.finished():
-                self.news.clear()
-                await self.news.wait()
+        return [e["server"] for e in self.said.all("drain.finished")]
 
 
 @asynccontextmanager
@@ -66,7 +53,7 @@ async def running(directory: Path) -> AsyncIterator[Scene]:
     watching = Drains(scene.director, scene.reconciler)
     tasks = [asyncio.create_task(scene.reconciler.run()), asyncio.create_task(watching.run())]
     await scene.reconciler.looked()
-    with listening(scene.listen):
+    with listening(scene.said):
         yield scene
     for task in tasks:
         task.cancel()
@@ -77,7 +64,7 @@ async def test_a_server_without_connections_is_finished_at_once(tmp_path: Path) 
     """Nothing to wait for: it may be worked on."""
     async with running(tmp_path) as scene:
         scene.director.override(DRAIN)
-        await scene.until_finished()
+        await scene.said.event("drain.finished")
         assert scene.finished() == ["rs1"]
 
 
@@ -93,7 +80,7 @@ async def test_a_server_with_connections_is_waited_for(
         await scene.reconciler.looked()
         assert scene.finished() == []
         scene.table.active.clear()
-        await scene.until_finished()
+        await scene.said.event("drain.finished")
         await scene.reconciler.looked()
         assert scene.finished() == ["rs1"]
 
@@ -102,10 +89,10 @@ async def test_a_second_drain_is_watched_anew(tmp_path: Path) -> None:
     """After an undrain the next drain tells its end again."""
     async with running(tmp_path) as scene:
         scene.director.override(DRAIN)
-        await scene.until_finished()
+        await scene.said.event("drain.finished")
         scene.director.clear([DRAIN], by="root")
         await scene.reconciler.looked()
-        scene.said.clear()
+        scene.said.events.clear()
         scene.director.override(Override(Selector(server="rs1"), Kind.DRAIN, since=2000.0))
-        await scene.until_finished()
+        await scene.said.event("drain.finished")
         assert scene.finished() == ["rs1"]

@@ -1,0 +1,200 @@
+"""Tests of lvsha.daemon.pair: what the speaker is told, and what is made of what it says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from ipaddress import ip_interface
+from pathlib import Path
+
+import pytest
+
+from lvsha.config import Config, StateConfig, TrackService, VipConfig, VrrpConfig
+from lvsha.daemon.pair import Pair
+from lvsha.errors import UnavailableError
+from lvsha.log import listening
+from lvsha.model import Family, Role
+from lvsha.speaker.messages import (
+    Beat,
+    Configure,
+    Event,
+    Failover,
+    Hold,
+    Ready,
+    RoleChange,
+    State,
+    Track,
+)
+from tests.lab.fake_speaker import speaking
+from tests.lab.hearing import Hearing
+from tests.lab.services import config
+
+VIP = VipConfig(ip_interface("192.0.2.100/24"), "eth0")
+PUBLIC = VrrpConfig("public", "eth0", 51, 3, Family.IPV4, 200, 0.1, (VIP,), group="site", lease=2)
+INSIDE = replace(PUBLIC, name="inside", vrid=52, interface="eth1")
+
+
+def configured(runtime: Path, *instances: VrrpConfig) -> Config:
+    """A configuration of these instances."""
+    return replace(config(), vrrp={v.name: v for v in instances}, state=StateConfig(runtime, runtime))
+
+
+@pytest.fixture
+async def said() -> AsyncIterator[Hearing]:
+    """Every event of the test."""
+    hearing = Hearing()
+    with listening(hearing):
+        yield hearing
+
+
+@asynccontextmanager
+async def running(pair: Pair) -> AsyncIterator[None]:
+    """The pair's task in the background."""
+    task = asyncio.create_task(pair.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def change(instance: str, state: State, why: str = "no advertisement") -> RoleChange:
+    """An instance stands somewhere else now."""
+    return RoleChange(instance=instance, group="site", state=state, why=why, at=1000.0)
+
+
+async def test_a_speaker_is_configured_and_hears_beats(tmp_path: Path) -> None:
+    """Every instance of the configuration arrives, and then signs of life."""
+    async with speaking(tmp_path) as speaker:
+        pair = Pair(configured(tmp_path, PUBLIC, INSIDE), lambda _: 0)
+        async with running(pair):
+            told = await speaker.command(Configure)
+            assert isinstance(told, Configure)
+            assert [i.name for i in told.instances] == ["public", "inside"]
+            await speaker.command(Beat, 2)
+
+
+async def test_the_gate_stays_shut_until_it_is_opened(tmp_path: Path) -> None:
+    """A node whose IPVS is not programmed may not become master, nor after the speaker's restart."""
+    async with speaking(tmp_path) as speaker:
+        pair = Pair(configured(tmp_path, PUBLIC), lambda _: 0)
+        async with running(pair):
+            await speaker.command(Beat)
+            assert not [c for c in speaker.heard if isinstance(c, Ready)]
+            await pair.open_gate()
+            await speaker.command(Ready)
+        async with running(pair):
+            await speaker.command(Configure, 2)
+            await speaker.command(Ready, 2)
+
+
+async def test_the_role_is_that_of_all_instances(tmp_path: Path, said: Hearing) -> None:
+    """Master of everything or not master; a fault anywhere is a fault."""
+    async with speaking(tmp_path) as speaker:
+        pair = Pair(configured(tmp_path, PUBLIC, INSIDE), lambda _: 0)
+        async with running(pair):
+            await speaker.command(Configure)
+            await speaker.say(change("public", State.MASTER))
+            await said.event("vrrp.state", instance="public", state="master")
+            assert pair.role is Role.BACKUP
+            await speaker.say(change("inside", State.MASTER))
+            await said.event("vrrp.state", instance="inside", state="master")
+            assert pair.role is Role.MASTER
+            await speaker.say(change("inside", State.FAULT, "eth1 has no carrier"))
+            await said.event("vrrp.state", instance="inside", state="fault")
+            assert pair.role is Role.FAULT
+    roles = [(e["before"], e["role"]) for e in said.all("role.changed")]
+    assert roles == [("backup", "master"), ("master", "fault")]
+
+
+async def test_without_instances_the_node_is_alone(tmp_path: Path) -> None:
+    """A single director has no role in any pair."""
+    assert Pair(configured(tmp_path), lambda _: 0).role is Role.ALONE
+
+
+async def test_what_the_speaker_says_becomes_an_event(tmp_path: Path, said: Hearing) -> None:
+    """The director logs for the speaker, which has no time to."""
+    async with speaking(tmp_path) as speaker:
+        pair = Pair(configured(tmp_path, PUBLIC), lambda _: 0)
+        async with running(pair):
+            await speaker.command(Configure)
+            await speaker.say(Event(event="vip.conflict", fields={"address": "192.0.2.100", "mac": "02:00"}))
+            await said.event("vip.conflict", mac="02:00")
+
+
+@pytest.mark.parametrize(
+    ("weight", "healthy", "told"),
+    [(-50, 0, (-50, False)), (-50, 2, (0, False)), (0, 1, (0, True)), (0, 2, (0, False))],
+)
+async def test_the_health_of_a_service_is_reported(
+    tmp_path: Path, weight: int, healthy: int, told: tuple[int, bool]
+) -> None:
+    """Fewer servers than asked for cost priority, or without a weight forbid to be master."""
+    tracked = replace(PUBLIC, track=(TrackService("web", 2, weight),))
+    pair = Pair(configured(tmp_path, tracked), lambda _: healthy)
+    async with speaking(tmp_path) as speaker, running(pair):
+        message = await speaker.command(Track)
+        assert isinstance(message, Track)
+        assert (message.weight, message.fault) == told
+        assert message.name == "service web"
+
+
+async def test_a_group_is_handed_over_as_a_whole(tmp_path: Path) -> None:
+    """A failover of one instance of a group names the group."""
+    async with speaking(tmp_path) as speaker:
+        pair = Pair(configured(tmp_path, PUBLIC, INSIDE), lambda _: 0)
+        async with running(pair):
+            await speaker.command(Configure)
+            assert (await pair.failover("inside", 1.0)).ok
+            command = await speaker.command(Failover)
+            assert isinstance(command, Failover)
+            assert (command.group, command.instance) == ("site", None)
+
+
+async def test_a_no_of_the_speaker_is_passed_on(tmp_path: Path) -> None:
+    """The operator hears why."""
+    async with speaking(tmp_path) as speaker:
+        speaker.refuses["hold"] = "there is no instance of that name"
+        pair = Pair(configured(tmp_path, PUBLIC), lambda _: 0)
+        async with running(pair):
+            await speaker.command(Configure)
+            answer = await pair.hold("public", "held by root")
+            assert (answer.ok, answer.why) == (False, "there is no instance of that name")
+            assert isinstance(await speaker.command(Hold), Hold)
+
+
+async def test_a_speaker_that_refuses_the_configuration_is_told(tmp_path: Path, said: Hearing) -> None:
+    """An operator learns that VRRP does not run as configured."""
+    async with speaking(tmp_path) as speaker:
+        speaker.refuses["configure"] = "no interface eth0"
+        async with running(Pair(configured(tmp_path, PUBLIC), lambda _: 0)):
+            await said.event("speaker.refused", error="no interface eth0")
+
+
+async def test_a_speaker_that_dies_is_an_alarm(tmp_path: Path, said: Hearing) -> None:
+    """A lost speaker is told once, and commands say that nobody answers."""
+    pair = Pair(configured(tmp_path, PUBLIC), lambda _: 0)
+    async with running(pair):
+        async with speaking(tmp_path) as speaker:
+            await speaker.command(Configure)
+            await speaker.say(change("public", State.MASTER))
+            await said.event("vrrp.state", instance="public", state="master")
+        await said.event("speaker.lost")
+        with pytest.raises(UnavailableError):
+            await pair.release("public")
+        assert await pair.status() is None
+    assert len(said.all("speaker.lost")) == 1
+
+
+async def test_a_reload_reaches_the_speaker(tmp_path: Path) -> None:
+    """Instances that are gone from the configuration are gone from what is told."""
+    async with speaking(tmp_path) as speaker:
+        pair = Pair(configured(tmp_path, PUBLIC, INSIDE), lambda _: 0)
+        async with running(pair):
+            await speaker.command(Configure)
+            await pair.reconfigure(configured(tmp_path, PUBLIC))
+            told = await speaker.command(Configure, 2)
+            assert isinstance(told, Configure)
+            assert [i.name for i in told.instances] == ["public"]
