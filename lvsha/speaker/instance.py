@@ -16,16 +16,18 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
 from lvsha.kernel.addresses import Place
+from lvsha.kernel.links import Link
 from lvsha.speaker import trackers
 from lvsha.speaker.announce import Target
 from lvsha.speaker.node import Node
-from lvsha.speaker.spec import Hmac, InstanceSpec, InterfaceTracker, Password, Tracker
+from lvsha.speaker.spec import Hmac, InstanceSpec, InterfaceTracker, Password, Tracker, VirtualAddress
 from lvsha.speaker.trackers.base import Standing, standing
+from lvsha.speaker.virtual_mac import mac_of, name_of
 from lvsha.vrrp.admission import Admission
 from lvsha.vrrp.auth import Key, Keyring, Mode
 from lvsha.vrrp.member import Spec, effective_priority
 from lvsha.vrrp.packet import Advert, PacketError, Reason, pack
-from lvsha.wire.advert import Datagram, group
+from lvsha.wire.advert import Datagram, frame, group
 
 Address = IPv4Address | IPv6Address
 
@@ -85,6 +87,7 @@ class Instance:
     def close(self) -> None:
         """Give up addresses, sockets and trackers."""
         self.release()
+        self._unmake(self.spec)
         self._node.sockets.forget(self.spec.interface, self.spec.family, self.spec.vrid)
         for task in self._tasks.values():
             task.cancel()
@@ -99,6 +102,8 @@ class Instance:
         if (old.interface, old.family, old.vrid) != (spec.interface, spec.family, spec.vrid):
             self._node.sockets.forget(old.interface, old.family, old.vrid)
             self._node.sockets.listen(spec.interface, spec.family, spec.vrid, self._hear)
+        if old.virtual_mac and (not spec.virtual_mac or name_of(old) != name_of(spec)):
+            self._unmake(old)
         self._retrack(old)
         self.look()
 
@@ -110,8 +115,9 @@ class Instance:
         trouble = f"{self.spec.interface} does not exist" if link is None else link.trouble
         self._fault(f"interface {self.spec.interface}", trouble)
         self._look_at_source()
+        self._look_at_device(link)
         for virtual in self.spec.every_address:
-            self._node.prepare(virtual.interface)
+            self._node.prepare(self._where(virtual))
         for tracker in self.spec.trackers:
             if isinstance(tracker, InterfaceTracker):
                 self._look_at_interface(tracker)
@@ -123,6 +129,35 @@ class Instance:
         if source is not None and source != self.source:
             self.source = source
             self._owner.moved(self, source)
+
+    def _look_at_device(self, parent: Link | None) -> None:
+        """The interface with the virtual MAC: made when it is missing and can be."""
+        if not self.spec.virtual_mac:
+            return
+        name, device = name_of(self.spec), self._device()
+        if parent is not None and device is None:
+            self._node.virtual_macs.make(self.spec, parent)
+        trouble = self._node.virtual_macs.troubles.get(name, f"{name} is not there yet")
+        if device is not None:
+            trouble = "" if device.mac == mac_of(self.spec) else f"{name} is somebody else's: another MAC"
+        self._fault(f"interface {name}", trouble)
+
+    def _unmake(self, spec: InstanceSpec) -> None:
+        """Remove the interface with the virtual MAC, if there is one and it is ours."""
+        device = self._node.tables.links.get(name_of(spec))
+        if spec.virtual_mac and device is not None and device.mac == mac_of(spec):
+            self._node.virtual_macs.remove(device)
+        self._fault(f"interface {name_of(spec)}", "")
+
+    def _device(self) -> Link | None:
+        """The interface that the virtual addresses of the instance's own interface are on."""
+        name = name_of(self.spec) if self.spec.virtual_mac else self.spec.interface
+        return self._node.tables.links.get(name)
+
+    def _where(self, virtual: VirtualAddress) -> str:
+        """The name of the interface that an address is on."""
+        own = self.spec.virtual_mac and virtual.interface == self.spec.interface
+        return name_of(self.spec) if own else virtual.interface
 
     def _look_at_interface(self, tracker: InterfaceTracker) -> None:
         link = self._node.tables.links.get(tracker.interface)
@@ -162,7 +197,7 @@ class Instance:
                     advert, self.source, destination, checksum=spec.checksum.value, trailer=trailer
                 )
             try:
-                self._node.sockets.send(spec.interface, spec.family, payload, self.source, destination)
+                self._put_on_wire(payload, destination)
             except OSError as error:
                 went = False
                 self.unsent[str(error.strerror)] += 1
@@ -171,6 +206,13 @@ class Instance:
                 self._tell_quietly("vrrp.unsent", str(destination), error=f"{destination}: {error.strerror}")
         self.sent += 1
         return went
+
+    def _put_on_wire(self, payload: bytes, destination: Address) -> None:
+        spec = self.spec
+        if spec.virtual_mac and destination.is_multicast:
+            self._node.announcer.send(spec.interface, frame(payload, self.source, destination, mac_of(spec)))
+        else:
+            self._node.sockets.send(spec.interface, spec.family, payload, self.source, destination)
 
     def _hear(self, datagram: Datagram) -> None:
         source = datagram.source
@@ -206,20 +248,29 @@ class Instance:
 
     def hold(self) -> None:
         """Have the addresses on this node, now and while they are not released."""
-        self._holding = True
         spec = self.spec
+        if spec.virtual_mac and not self._holding:
+            self._speak(up=True)
+        self._holding = True
         self._node.leases.hold(spec.name, self._places(), spec.lease)
         by_interface: dict[str, set[Address]] = {}
         for virtual in spec.every_address:
-            by_interface.setdefault(virtual.interface, set()).add(virtual.address.ip)
+            by_interface.setdefault(self._where(virtual), set()).add(virtual.address.ip)
         self._node.conflicts.watch(spec.name, {name: frozenset(held) for name, held in by_interface.items()})
 
     def release(self) -> None:
         """Have them no more."""
+        if self.spec.virtual_mac:
+            self._speak(up=False)
         self._holding = False
         self._node.announcements.end(self.spec.name)
         self._node.leases.drop(self.spec.name)
         self._node.conflicts.watch(self.spec.name, {})
+
+    def _speak(self, *, up: bool) -> None:
+        device = self._device()
+        if device is not None:
+            self._node.virtual_macs.set_up(device, up=up)
 
     def rehold(self) -> None:
         """Interfaces changed: what was held on one that is another now is held there."""
@@ -240,9 +291,9 @@ class Instance:
         """Where the addresses belong, as far as the interfaces are there."""
         links = self._node.tables.links
         return [
-            Place(virtual.address, links[virtual.interface].index)
+            Place(virtual.address, links[name].index)
             for virtual in self.spec.every_address
-            if virtual.interface in links
+            if (name := self._where(virtual)) in links
         ]
 
     # --- trackers ---------------------------------------------------------------------------------

@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 from lvsha.kernel.addresses import Addresses, Held, Place
 from lvsha.kernel.links import Link
+from lvsha.kernel.macvlan import Macvlans
+from lvsha.kernel.netlink import Netlink
+from lvsha.kernel.sysctl import Sysctl
 from lvsha.kernel.watch import AddressChanged, AddressGone, Change, LinkChanged, LinkGone
 from lvsha.speaker.announce import Announcements
 from lvsha.speaker.conflicts import Conflicts
@@ -19,6 +22,7 @@ from lvsha.speaker.lease import Leases
 from lvsha.speaker.node import Node, Say, Tables
 from lvsha.speaker.shell import Shell
 from lvsha.speaker.sockets import Sockets
+from lvsha.speaker.virtual_mac import VirtualMacs
 from lvsha.wire.announce import Announcer
 from lvsha.wire.conflict import Claim
 
@@ -30,7 +34,7 @@ class News:
 
     def __init__(
         self,
-        addresses: Addresses,
+        netlink: Netlink,
         announcer: Announcer,
         advertised: Callable[[str, float], None],
         say: Say,
@@ -40,12 +44,16 @@ class News:
         self._shells = shells
         self._broken: set[str] = set()
         """Interfaces that frames could not be sent on, told once until they change."""
+        sysctl = Sysctl()
         self.node = Node(
             tables=Tables(),
             sockets=Sockets(self._broke),
-            leases=Leases(addresses, self),
+            leases=Leases(Addresses(netlink), self),
             announcements=Announcements(announcer, self._broke),
             conflicts=Conflicts(self._claimed),
+            virtual_macs=VirtualMacs(Macvlans(netlink), sysctl),
+            announcer=announcer,
+            sysctl=sysctl,
             say=say,
             advertised=advertised,
         )

@@ -19,6 +19,8 @@ from lvsha.speaker.conflicts import Conflicts
 from lvsha.speaker.lease import Leases
 from lvsha.speaker.sockets import Sockets
 from lvsha.speaker.spec import InstanceSpec
+from lvsha.speaker.virtual_mac import VirtualMacs
+from lvsha.wire.announce import Announcer
 
 Address = IPv4Address | IPv6Address
 
@@ -114,12 +116,14 @@ class Node:
     leases: Leases
     announcements: Announcements
     conflicts: Conflicts
+    virtual_macs: VirtualMacs
+    announcer: Announcer
     say: Say
     advertised: Callable[[str, float], None]
     """Keeps the time of a group's last advert over a crash."""
+    sysctl: Sysctl
     virtual: frozenset[Address] = field(default_factory=frozenset)
     """Every virtual address of every instance."""
-    sysctl: Sysctl = field(default_factory=Sysctl)
     _prepared: set[int] = field(default_factory=set)
 
     def prepare(self, interface: str) -> None:

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import IO
 
 from lvsha.errors import LvshaError, StateError, UnavailableError
-from lvsha.kernel.addresses import Addresses
+from lvsha.kernel.addresses import NETLINK_ROUTE, Addresses
 from lvsha.kernel.links import Links
+from lvsha.kernel.netlink import Netlink
 from lvsha.kernel.watch import Missed, Watch
 from lvsha.speaker import realtime
 from lvsha.speaker.loop import SpeakerLoop
@@ -43,13 +44,21 @@ def run(runtime: Path, *, pipe: int | None = None, console: bool | None = None) 
     """
     del console
     runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with asyncio.Runner(loop_factory=SpeakerLoop) as runner:
-        try:
+    status = 0
+    try:
+        with asyncio.Runner(loop_factory=SpeakerLoop) as runner:
             runner.run(_main(runtime, pipe))
-        except LvshaError as error:
-            log("daemon.failed", task="speaker", error=str(error))
-            return 1
-    return 0
+    except* PermissionError as errors:
+        status = _failed(errors, "; the speaker needs CAP_NET_ADMIN and CAP_NET_RAW")
+    except* (LvshaError, OSError) as errors:
+        status = _failed(errors)
+    return status
+
+
+def _failed(errors: BaseExceptionGroup, hint: str = "") -> int:
+    for error in errors.exceptions:
+        log("daemon.failed", task="speaker", error=f"{error}{hint}", exception=None)
+    return 1
 
 
 async def _main(runtime: Path, pipe: int | None) -> None:
@@ -64,10 +73,12 @@ class Process:
         """Raises KernelError or OSError where the machine lacks something that is needed."""
         self._loop = asyncio.get_running_loop()
         self._pipe = pipe
-        self._addresses, self._looking, self._links = Addresses.open(), Addresses.open(), Links.open()
+        # What changes addresses is not to wait for what only looks at them.
+        self._changing, self._looking = _netlink(), _netlink()
+        self._addresses, self._links = Addresses(self._looking), Links(self._looking)
         self._watch, self._announcer = Watch(), Announcer()
         self._files = Files(runtime)
-        self._speaker = Speaker(self._addresses, self._announcer, self._files, self)
+        self._speaker = Speaker(self._changing, self._announcer, self._files, self)
         self._port = Port(runtime / "speaker.sock", self._speaker)
 
     async def run(self) -> None:
@@ -125,11 +136,10 @@ class Process:
 
     def _privilege(self) -> None:
         realtime.protect()
-        refused = [why for why in (realtime.lock_memory(), realtime.schedule()) if why]
-        for why in refused:
-            log("speaker.hindered", interface=None, error=why)
-        self._speaker.realtime = not any("priority" in why for why in refused)
-        self._speaker.locked = not any("memory" in why for why in refused)
+        why = realtime.lock_memory()
+        self._speaker.locked = not why
+        if why:
+            self.say("speaker.hindered", interface=None, error=why)
         realtime.calm()
 
     def _read(self) -> None:
@@ -139,7 +149,7 @@ class Process:
             self._relook = self._loop.create_task(self._look(), name="look")
 
     async def _look(self) -> None:
-        links, held = await self._links.observe(), await self._looking.observe()
+        links, held = await self._links.observe(), await self._addresses.observe()
         self._speaker.news.everything(links, held)
 
     async def _beat(self) -> None:
@@ -161,8 +171,12 @@ class Process:
         node = self._speaker.news.node
         for part in (node.sockets, node.conflicts, self._watch, self._announcer):
             part.close()
-        for netlink in (self._addresses, self._looking, self._links):
+        for netlink in (self._changing, self._looking):
             netlink.close()
+
+
+def _netlink() -> Netlink:
+    return Netlink.open(NETLINK_ROUTE, timeout=10.0)
 
 
 async def _alone(runtime: Path) -> IO[bytes]:

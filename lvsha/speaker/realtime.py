@@ -43,6 +43,12 @@ def schedule() -> str:
     return ""
 
 
+def unschedule() -> None:
+    """Be an ordinary process again."""
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 def protect() -> None:
     """Be the last that the kernel kills when memory runs out, where that is allowed."""
     with contextlib.suppress(OSError):

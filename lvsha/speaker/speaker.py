@@ -23,7 +23,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from lvsha.errors import InputError, StateError
-from lvsha.kernel.addresses import Addresses
+from lvsha.kernel.netlink import Netlink
+from lvsha.speaker import realtime
 from lvsha.speaker.handover import Handovers
 from lvsha.speaker.messages import (
     Beat,
@@ -48,6 +49,7 @@ from lvsha.speaker.shell import Shell
 from lvsha.speaker.spec import InstanceSpec
 from lvsha.speaker.state import Files, Found, Memory
 from lvsha.speaker.trackers.base import Standing
+from lvsha.speaker.virtual_mac import name_of
 from lvsha.wire.announce import Announcer
 
 RESIGNED = "the director is away or not ready"
@@ -73,11 +75,11 @@ class Talk(Protocol):
 class Speaker:
     """The heart of the process: commands in, roles and events out."""
 
-    def __init__(self, addresses: Addresses, announcer: Announcer, files: Files, talk: Talk) -> None:
+    def __init__(self, netlink: Netlink, announcer: Announcer, files: Files, talk: Talk) -> None:
         self._shells: dict[str, Shell] = {}
         self._files = files
         self._talk = talk
-        self.news = News(addresses, announcer, files.advertised, talk.say, self._all)
+        self.news = News(netlink, announcer, files.advertised, talk.say, self._all)
         self._node = self.news.node
         self._loop = asyncio.get_running_loop()
         self._memory: Memory | None = None
@@ -92,15 +94,11 @@ class Speaker:
 
     # --- start and stop ------------------------------------------------------------------------
 
-    @property
-    def wants_realtime(self) -> bool:
-        """What the configuration says; True before there is one."""
-        return self._memory is None or self._memory.configure.realtime
-
     def resume(self, found: Found) -> None:
         """Go on where a killed process left off."""
         memory = found.memory
         self._memory = memory
+        self._prioritise(wanted=memory.configure.realtime)
         self._node.leases.adopt(self._node.tables.ours())
         self._form(memory.configure)
         for key, shell in self._shells.items():
@@ -113,10 +111,13 @@ class Speaker:
 
     async def end(self) -> None:
         """Resign, then remove the addresses, then forget."""
-        for shell in self._shells.values():
+        # News that comes meanwhile concerns nobody any more.
+        shells, self._shells = self._shells, {}
+        for shell in shells.values():
             shell.stop()
         self._files.forget()
         await self._node.leases.settled()
+        await self._node.virtual_macs.settled()
 
     async def run(self) -> None:
         """Miss the director when it is away; an eternal task."""
@@ -226,12 +227,24 @@ class Speaker:
             yielded=tuple(key for key in memory.yielded if key in keys),
             tracks=tuple(track for track in memory.tracks if track.instance in names),
         )
+        self._prioritise(wanted=command.realtime)
         new = self._form(command)
         for shell in new:
             shell.start()
         self._save()
         for shell in self._shells.values():
             self._changed(shell)
+
+    def _prioritise(self, *, wanted: bool) -> None:
+        """Be scheduled as the configuration wants it."""
+        if wanted == self.realtime:
+            return
+        if wanted and (why := realtime.schedule()):
+            self._talk.say("speaker.hindered", interface=None, error=why)
+            return
+        if not wanted:
+            realtime.unschedule()
+        self.realtime = wanted
 
     def _form(self, command: Configure) -> list[Shell]:
         """Have the groups that are configured; those that are new are open and not started."""
@@ -411,6 +424,10 @@ def _check(specs: Sequence[InstanceSpec]) -> None:
     for name, count in names.items():
         if count > 1:
             raise InputError(f"instances: {count} are called {name}")
+    virtual_macs = Counter(name_of(spec) for spec in specs if spec.virtual_mac)
+    for name, count in virtual_macs.items():
+        if count > 1:
+            raise InputError(f"instances: {count} would have the virtual MAC interface {name}")
     for (interface, family, vrid), count in routers.items():
         if count > 1:
             raise InputError(f"instances: {count} have router {vrid} on {interface} (IPv{family})")

@@ -20,6 +20,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from lvsha.wire import bpf
+from lvsha.wire.echo import checksum
 
 Address = IPv4Address | IPv6Address
 
@@ -27,6 +28,8 @@ PROTOCOL: Final = 112
 GROUP_4: Final = IPv4Address("224.0.0.18")
 GROUP_6: Final = IPv6Address("ff02::12")
 
+_IPV4 = struct.Struct("!BBHHHBBH4s4s")
+_IPV6 = struct.Struct("!IHBB16s16s")
 _TTL = 255
 _CLASS = 0xC0
 _MAX = 8192
@@ -59,6 +62,19 @@ class Datagram:
 def group(family: int) -> Address:
     """The multicast group that adverts of a family go to."""
     return GROUP_4 if family == 4 else GROUP_6
+
+
+def frame(payload: bytes, source: Address, destination: Address, mac: bytes) -> bytes:
+    """An advert to a multicast group as an Ethernet frame from a virtual MAC (RFC 9568, section 7.2)."""
+    packed = destination.packed
+    if destination.version == 4:
+        group_mac = b"\x01\x00\x5e" + bytes((packed[1] & 0x7F,)) + packed[2:]
+        header = _IPV4.pack(0x45, _CLASS, 20 + len(payload), 0, 0, _TTL, PROTOCOL, 0, source.packed, packed)
+        header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
+        return group_mac + mac + b"\x08\x00" + header + payload
+    first = 6 << 28 | _CLASS << 20
+    header = _IPV6.pack(first, len(payload), PROTOCOL, _TTL, source.packed, packed)
+    return b"\x33\x33" + packed[12:] + mac + b"\x86\xdd" + header + payload
 
 
 class AdvertSocket:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab.speaker import Pair
+from tests.lab.speaker import HIGH, Pair
 
 OURS = Path("/proc/self")
 
@@ -18,6 +18,7 @@ pytestmark = pytest.mark.net
 async def test_a_speaker_is_scheduled_first_and_kept_in_memory(pair: Pair) -> None:
     """SCHED_FIFO for itself and not for its children, memory locked, last to be killed; and it says so."""
     lb1, _ = pair
+    await lb1.configure(HIGH)
     policy = os.sched_getscheduler(lb1.pid)
     assert policy == os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
     proc = Path(f"/proc/{lb1.pid}")

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from lvsha.wire.advert import AdvertSocket, Datagram, group
+from lvsha.wire.advert import AdvertSocket, Datagram, frame, group
 from tests.lab.network import Network, Node
 
 pytestmark = pytest.mark.net
@@ -106,6 +106,27 @@ def test_overflow_is_counted(net: Network, opened: Open) -> None:
         received += 1
     assert received + two.overflowed() == 2000
     assert two.overflowed() > 0
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_frame_made_here_is_the_kernels(net: Network, opened: Open, family: int) -> None:
+    """But for its IP id, a frame that is built for a virtual MAC is the one that the kernel would send."""
+    one = opened(net["lb1"], family)
+    source, kind = ip_address(source_of(net["lb1"], family)), 0x0800 if family == 4 else 0x86DD
+    with net["lb2"].entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(kind)) as tap:
+        tap.bind(("front", kind))
+        tap.settimeout(1)
+        one.send(PDU, source, group(family))
+        seen = tap.recv(2048)
+        while seen[23 if family == 4 else 20] != 112:
+            seen = tap.recv(2048)
+    made = frame(PDU, source, group(family), seen[6:12])
+    if family == 4:
+        assert seen[:18] + seen[20:24] + seen[26:] == made[:18] + made[20:24] + made[26:]
+    else:
+        # The kernel puts a flow label of its own into an IPv6 header.
+        assert seen[:15] + seen[18:] == made[:15] + made[18:]
+        assert (seen[15] & 0xF0, made[15:18]) == (0, bytes(3))
 
 
 def test_the_frame_on_the_wire_is_keepaliveds(net: Network, opened: Open) -> None:

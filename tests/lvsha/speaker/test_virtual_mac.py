@@ -1,0 +1,126 @@
+"""Instances with a virtual MAC, on real wires."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+
+from lvsha.speaker.messages import State
+from tests.lab.network import Network, Node
+from tests.lab.process import run
+from tests.lab.speaker import VIP, Pair, Speaking, hearing, instance
+
+pytestmark = pytest.mark.net
+
+MAC = {4: "00:00:5e:00:01:33", 6: "00:00:5e:00:02:33"}
+VIP6 = "2001:db8:1::100/64"
+
+
+def links(speaker: Speaking) -> dict[str, dict[str, object]]:
+    """The interfaces of a node, by name."""
+    return {link["ifname"]: link for link in json.loads(speaker.node.run("ip", "-j", "address"))}
+
+
+async def elect(pair: Pair, vip: str) -> None:
+    """lb1 is master with a virtual MAC, lb2 backup."""
+    lb1, lb2 = pair
+    await lb1.configure(instance(vip, priority=200, virtual_mac=True))
+    await lb2.configure(instance(vip, priority=100, virtual_mac=True))
+    await lb1.become(State.MASTER)
+    await lb2.become(State.BACKUP)
+    await lb1.event("vip.added")
+
+
+def reaches(node: Node, address: str) -> bool:
+    """Whether a node can open a conversation with an address (refused is reached)."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with node.entered():
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    with sock:
+        sock.settimeout(2)
+        return sock.connect_ex((address, 9)) == 111
+
+
+@pytest.mark.parametrize("vip", [VIP, VIP6])
+async def test_the_address_moves_with_its_mac(pair: Pair, net: Network, vip: str) -> None:
+    """A neighbour's table stays as it is through a failover, and the address answers before and after."""
+    lb1, lb2 = pair
+    family, address = (6 if ":" in vip else 4), vip.partition("/")[0]
+    name, mac = f"vrrp{family}.51", MAC[family]
+    await elect(pair, vip)
+    assert (links(lb1)[name]["address"], links(lb1)[name]["operstate"] != "DOWN") == (mac, True)
+    assert "UP" not in links(lb2)[name]["flags"]  # type: ignore[operator]
+    assert reaches(net["client"], address)
+    assert mac in net["client"].run("ip", "neigh", "show", address)
+    await lb1.stop()
+    await lb2.event("vip.added")
+    assert reaches(net["client"], address)
+    assert mac in net["client"].run("ip", "neigh", "show", address)
+    assert name not in links(lb1)
+
+
+async def test_adverts_come_from_the_virtual_mac(pair: Pair, net: Network) -> None:
+    """The switches learn with every advert where the MAC is (RFC 9568, section 7.2)."""
+    with net["client"].entered():
+        tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0800))
+    with tap:
+        tap.bind(("front", 0x0800))
+        tap.settimeout(5)
+        await elect(pair, VIP)
+        frame = tap.recv(2048)
+        while frame[23] != 112 or frame[36] == 0:
+            frame = tap.recv(2048)
+    assert frame[:12].hex(":") == "01:00:5e:00:00:12:" + MAC[4]
+
+
+async def test_the_interface_below_does_not_answer_for_the_address(pair: Pair, net: Network) -> None:
+    """Asked by ARP, the virtual MAC answers for the virtual address and the other for its own."""
+    lb1, _ = pair
+    await elect(pair, VIP)
+    own = str(links(lb1)["front"]["address"])
+    for address, mac in (("192.0.2.100", MAC[4]), ("192.0.2.1", own)):
+        asked = await run(net["client"], "arping", "-c", "2", "-w", "3", "-I", "front", address)
+        answers = {word.strip("[]()").lower() for word in asked.output.split() if word.count(":") == 5}
+        assert answers == {mac}, asked
+
+
+async def test_a_killed_speaker_finds_its_interface_again(pair: Pair, net: Network) -> None:
+    """The macvlan and its address outlive the process, and the next one goes on with them."""
+    lb1, lb2 = pair
+    slow = {"interval": 1.0, "lease": 6, "virtual_mac": True}
+    await lb1.configure(instance(priority=200, **slow))
+    await lb2.configure(instance(priority=100, **slow))
+    await lb1.become(State.MASTER)
+    index = links(lb1)["vrrp4.51"]["ifindex"]
+    with hearing(net["client"]) as ears:
+        await ears.next()
+        await lb1.kill()
+        await lb1.start()
+        await lb1.become(State.MASTER)
+        await ears.next()
+        assert ears.sources == ["192.0.2.1"]
+    assert links(lb1)["vrrp4.51"]["ifindex"] == index
+    assert (await lb2.status()).transitions == 0
+
+
+async def test_without_the_option_the_interface_goes(pair: Pair) -> None:
+    """A configuration that no longer wants a virtual MAC takes it away, and the address moves."""
+    lb1, _ = pair
+    await elect(pair, VIP)
+    await lb1.configure(instance(priority=200))
+    await lb1.event("vip.added", interface="front")
+    assert lb1.holds()
+    assert "vrrp4.51" not in links(lb1)
+
+
+async def test_a_stranger_of_that_name_is_not_used(pair: Pair) -> None:
+    """An interface that somebody else called so is left alone, and the instance says why it waits."""
+    lb1, _ = pair
+    lb1.node.ip("link add vrrp4.51 type veth peer name other0")
+    await lb1.configure(instance(priority=200, virtual_mac=True))
+    await lb1.become(State.FAULT)
+    assert "somebody else's" in (await lb1.status()).faults["interface vrrp4.51"]
+    await lb1.stop()
+    assert "vrrp4.51" in links(lb1)
