@@ -85,7 +85,6 @@ class Process:
         """From the first look at the kernel to the last address that is removed."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._speaker.stopping.set)
-        self._privilege()
         self._loop.add_reader(self._watch.fileno(), self._read)
         await self._look()
         async with asyncio.TaskGroup() as tasks:
@@ -97,6 +96,8 @@ class Process:
             ]
             self._begin()
             self._port.open()
+            # Not before: a speaker that was killed has an advert to send.
+            self._privilege()
             await self._speaker.stopping.wait()
             await self._speaker.end()
             for task in eternal:
