@@ -31,6 +31,7 @@ from lvsha.model import (
     DesiredService,
     ServerKey,
     ServiceKey,
+    SourceNat,
 )
 from lvsha.overrides import Kind, Override, Overrides
 
@@ -93,7 +94,22 @@ def desired(config: Config, known: Knowledge) -> Desired:
     """What the kernel should hold now."""
     services = {v.key: _service(name, v, known) for name, v in config.services.items()}
     sync = config.sync.daemons if config.sync is not None else None
-    return Desired(services=services, timeouts=config.ipvs.timeouts, sync=sync, owned=known.owned)
+    return Desired(
+        services=services,
+        timeouts=config.ipvs.timeouts,
+        sync=sync,
+        owned=known.owned,
+        source_nat=source_nats(config),
+    )
+
+
+def source_nats(config: Config) -> frozenset[SourceNat]:
+    """The source NAT of every service in mode fullnat.
+
+    It covers every server that is configured, in service or not: a verdict changes nothing in it.
+    """
+    entries = (service.source_nat for service in config.services.values())
+    return frozenset(entry for entry in entries if entry is not None)
 
 
 def desired_services(

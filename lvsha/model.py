@@ -7,6 +7,7 @@ wanted and what is there is `==` on plain values:
     Service      its settings (scheduler, flags, persistence)
     ServerKey    what the kernel finds a real server of one service by
     Server       its settings (weight, forwarding method, thresholds, tunnel)
+    SourceNat    the director's own addresses that a service's servers see instead of a client's
     Desired      key -> settings: what should be in the kernel
     Observed     key -> settings and counters: what the kernel holds
 
@@ -15,7 +16,7 @@ Numbers are the kernel's own (`include/uapi/linux/ip_vs.h`). Times are seconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum, IntFlag, StrEnum
 from ipaddress import IPv4Address, IPv6Address
@@ -207,6 +208,43 @@ class ServerState:
         return self.active + self.inactive + self.persistent
 
 
+@dataclass(frozen=True, slots=True)
+class SourceNat:
+    """Mode fullnat of one service: its servers see one of these addresses instead of the client's.
+
+    Build it with `source_nat`, so that equal pools are equal values.
+    """
+
+    service: ServiceKey
+    addresses: tuple[Address, ...]
+    """The pool, in ascending order: a client's share of it must not depend on who wrote it down."""
+    servers: frozenset[ServerKey]
+    strip_timestamps: bool = True
+    """TCP timestamps are taken out of the handshake: behind one address there are many clocks."""
+
+
+def source_nat(
+    service: ServiceKey,
+    addresses: Iterable[Address],
+    servers: Iterable[ServerKey],
+    *,
+    strip_timestamps: bool = True,
+) -> SourceNat:
+    """The source NAT of a service, with its pool in order and without repetitions."""
+    pool = tuple(sorted({*addresses}, key=int))
+    return SourceNat(service, pool, frozenset(servers), strip_timestamps)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceNatState:
+    """The source NAT that the kernel holds, as far as it is lvsha's own."""
+
+    entries: frozenset[SourceNat] = frozenset()
+    altered: str = ""
+    """How it differs from what lvsha writes for these entries: somebody has been at it, or it cannot
+    be read. Empty: not at all."""
+
+
 _NO_SERVERS: Mapping[ServerKey, Server] = MappingProxyType({})
 _NO_STATES: Mapping[ServerKey, ServerState] = MappingProxyType({})
 
@@ -272,6 +310,8 @@ class Desired:
     owned: frozenset[ServiceKey] | None = frozenset()
     """Services beyond `services` that may be removed, because lvsha itself once added them;
     None: every service that is not wanted may be removed."""
+    source_nat: frozenset[SourceNat] | None = None
+    """None: this wish is not about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +321,8 @@ class Observed:
     services: Mapping[ServiceKey, ServiceState] = field(default_factory=dict)
     timeouts: Timeouts = Timeouts()
     sync: frozenset[SyncDaemon] = frozenset()
+    source_nat: SourceNatState | None = None
+    """None: it was not looked at."""
 
 
 class Role(Enum):

@@ -8,6 +8,9 @@ do", and what the tests assert. Two properties hold for every plan:
     between two plans.
 *   **Capacity never dips on the way.** Services come before their servers, additions before
     changes before removals, and a weight is raised before another is lowered.
+*   **No server is reached without its source NAT.** In mode fullnat a packet that keeps its
+    client's address would be answered past the director. So the source NAT of what is there and
+    of what is wanted comes first, and that of what is no longer wanted goes last.
 
 A change that the kernel cannot make in place (a running sync daemon's settings) is a removal
 followed by an addition, the only place where that order is turned round.
@@ -16,7 +19,7 @@ followed by an addition, the only place where that order is turned round.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lvsha.model import (
     Desired,
@@ -28,6 +31,7 @@ from lvsha.model import (
     Service,
     ServiceKey,
     ServiceState,
+    SourceNat,
     SyncDaemon,
     Timeouts,
 )
@@ -132,7 +136,24 @@ class StopSync:
         return f"stop sync {self.daemon.role.name.lower()} on {self.daemon.interface}"
 
 
-Step = (
+@dataclass(frozen=True, slots=True)
+class SetSourceNat:
+    """Put this source NAT in the place of whatever lvsha's own was, at one stroke; none: remove it."""
+
+    entries: frozenset[SourceNat]
+    why: str = ""
+    """What was wrong with it, where somebody had changed it."""
+
+    def __str__(self) -> str:
+        pools = {entry.addresses for entry in self.entries}
+        addresses = {address for pool in pools for address in pool}
+        what = f"for {_count(len(self.entries), 'service')} from {_count(len(addresses), 'address', 'es')}"
+        return f"set source NAT {what if self.entries else 'for nothing'}" + (
+            f" ({self.why})" if self.why else ""
+        )
+
+
+IpvsStep = (
     AddService
     | SetService
     | DeleteService
@@ -143,6 +164,8 @@ Step = (
     | StartSync
     | StopSync
 )
+"""What is done to the kernel's IPVS."""
+Step = IpvsStep | SetSourceNat
 
 
 def plan(desired: Desired, observed: Observed) -> list[Step]:
@@ -152,9 +175,11 @@ def plan(desired: Desired, observed: Observed) -> list[Step]:
     """
     return [
         *_timeouts(desired.timeouts, observed.timeouts),
+        *_source_nat_first(desired, observed),
         *_additions(desired, observed),
         *_changes(desired, observed),
         *_removals(desired, observed),
+        *_source_nat_last(desired, observed),
         *_sync(desired.sync, observed.sync),
     ]
 
@@ -214,6 +239,38 @@ def _removals(desired: Desired, observed: Observed) -> Iterator[Step]:
         for server_key in there.servers:
             if server_key not in wanted.servers:
                 yield DeleteServer(key, server_key)
+
+
+def _source_nat_first(desired: Desired, observed: Observed) -> Iterator[Step]:
+    wanted, there = desired.source_nat, observed.source_nat
+    if wanted is None or there is None:
+        return
+    both = _union(wanted, there.entries)
+    if both != there.entries or there.altered:
+        yield SetSourceNat(both, there.altered)
+
+
+def _source_nat_last(desired: Desired, observed: Observed) -> Iterator[Step]:
+    wanted, there = desired.source_nat, observed.source_nat
+    if wanted is not None and there is not None and _union(wanted, there.entries) != wanted:
+        yield SetSourceNat(wanted)
+
+
+def _union(wanted: frozenset[SourceNat], there: frozenset[SourceNat]) -> frozenset[SourceNat]:
+    """What is wanted, and the servers that are still there beside it; of two pools the wanted one."""
+    held = {entry.service: entry for entry in there}
+    kept = {entry.service for entry in wanted}
+    grown = (
+        replace(entry, servers=entry.servers | held[entry.service].servers)
+        if entry.service in held
+        else entry
+        for entry in wanted
+    )
+    return frozenset((*grown, *(entry for entry in there if entry.service not in kept)))
+
+
+def _count(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number} {noun}{plural if number != 1 else ''}"
 
 
 def _sync(wanted: frozenset[SyncDaemon] | None, there: frozenset[SyncDaemon]) -> Iterator[Step]:

@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 from checks import KINDS
 from lvsha.config.schema import Document
 from lvsha.config.schema.checks import table
+from lvsha.config.schema.services import LocalAddressTable
 from lvsha.config.schema.vrrp import VipTable
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -22,7 +23,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def json_schema() -> dict[str, Any]:
     """A JSON Schema (draft 2020-12) of the file as TOML gives it. Imports every kind of check."""
     kinds = {kind: table(kind) for kind in sorted(KINDS)}
-    models: list[type[BaseModel]] = [Document, VipTable, *dict.fromkeys(kinds.values())]
+    models: list[type[BaseModel]] = [Document, VipTable, LocalAddressTable, *dict.fromkeys(kinds.values())]
     references, found = models_json_schema([(model, "validation") for model in models])
     definitions: dict[str, Any] = {name: _tidy(model) for name, model in found["$defs"].items()}
     definitions["Check"] = {

@@ -32,6 +32,7 @@ TABLES = (
     ("[servers.NAME]", "NamedServerTable"),
     ("[services.NAME]", "ServiceTable"),
     ("[[services.NAME.servers]]", "ServerTable"),
+    ("local_addresses", "LocalAddressTable"),
     ("persistence", "PersistenceTable"),
     ("tunnel", "TunnelTable"),
     ("[vrrp.NAME]", "VrrpTable"),

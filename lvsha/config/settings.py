@@ -30,10 +30,12 @@ from lvsha.model import (
     Service,
     ServiceFlag,
     ServiceKey,
+    SourceNat,
     SyncDaemon,
     SyncRole,
     Timeouts,
     Tunnel,
+    source_nat,
 )
 
 Interface = IPv4Interface | IPv6Interface
@@ -147,6 +149,10 @@ class ServiceConfig:
     servers: tuple[ServerConfig, ...] = ()
     fallback: tuple[ServerConfig, ...] = ()
     """Used only while none of `servers` is in service."""
+    local_addresses: tuple[Address, ...] = ()
+    """Mode fullnat: what the servers see instead of the client's address."""
+    strip_timestamps: bool = True
+    """Mode fullnat: TCP timestamps are taken out of the handshake."""
 
     @property
     def key(self) -> ServiceKey:
@@ -166,6 +172,14 @@ class ServiceConfig:
         wanted = self.persistence
         prefix = None if wanted.netmask == self.family.bits else wanted.netmask
         return Service(self.scheduler, flags | ServiceFlag.PERSISTENT, wanted.timeout, prefix, wanted.engine)
+
+    @property
+    def source_nat(self) -> SourceNat | None:
+        """The source NAT of its servers of mode fullnat; None where it has none."""
+        servers = [s.key for s in (*self.servers, *self.fallback) if s.mode is Mode.FULLNAT]
+        if not servers or not self.local_addresses:
+            return None
+        return source_nat(self.key, self.local_addresses, servers, strip_timestamps=self.strip_timestamps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +389,11 @@ class VrrpConfig:
     garp: GarpConfig = GarpConfig()
     track: tuple[Track, ...] = ()
     witness: Address | None = None
+
+    @property
+    def held(self) -> frozenset[Address]:
+        """Every address that its master holds, advertised or not."""
+        return frozenset(vip.address.ip for vip in (*self.addresses, *self.excluded))
 
     @property
     def master_down(self) -> float:

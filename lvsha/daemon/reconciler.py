@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from lvsha.config import Config
@@ -21,7 +21,7 @@ from lvsha.desired import Knowledge, desired, desired_services
 from lvsha.errors import KernelError
 from lvsha.kernel.ipvs import Failure
 from lvsha.log import emit
-from lvsha.model import Desired, DesiredService, Observed, ServiceKey
+from lvsha.model import Desired, DesiredService, Observed, ServiceKey, SourceNat
 from lvsha.plan import (
     AddServer,
     AddService,
@@ -29,6 +29,7 @@ from lvsha.plan import (
     DeleteService,
     SetServer,
     SetService,
+    SetSourceNat,
     SetTimeouts,
     StartSync,
     Step,
@@ -101,6 +102,8 @@ class Reconciler:
         self._dirty: set[ServiceKey] = set()
         self._whole = True
         self._settled: dict[ServiceKey, DesiredService] = {}
+        self._source_nat: frozenset[SourceNat] | None = None
+        """Settled, as far as it is known."""
         self._failed = 0
         self._last = Look((), (), whole=False)
         self._error: KernelError | None = None
@@ -233,6 +236,8 @@ class Reconciler:
         match step:
             case SetTimeouts() | StartSync() | StopSync():
                 return bool(self._settled)
+            case SetSourceNat():
+                return self._source_nat is not None and self._source_nat == wanted.source_nat
             case DeleteService(key):
                 return bool(self._settled) and key not in self._settled
         touched = service_of(step)
@@ -245,10 +250,13 @@ class Reconciler:
     def _settle(self, wanted: Desired, failures: Sequence[Failure], *, whole: bool) -> None:
         if whole:
             self._settled.clear()
+            self._source_nat = wanted.source_nat
         self._settled.update(wanted.services)
         for failure in failures:
             if (touched := service_of(failure.step)) is not None:
                 self._settled.pop(touched, None)
+            elif isinstance(failure.step, SetSourceNat):
+                self._source_nat = None
 
 
 def service_of(step: Step) -> ServiceKey | None:
@@ -258,12 +266,12 @@ def service_of(step: Step) -> ServiceKey | None:
             return key
         case AddServer(service) | SetServer(service) | DeleteServer(service):
             return service
-        case SetTimeouts() | StartSync() | StopSync():
+        case SetTimeouts() | StartSync() | StopSync() | SetSourceNat():
             return None
 
 
 def _merge(old: Observed, part: Observed) -> Observed:
-    return Observed({**old.services, **part.services}, old.timeouts, old.sync)
+    return replace(old, services={**old.services, **part.services})
 
 
 def _tell(thought: Thought, failures: Sequence[Failure]) -> None:

@@ -1,7 +1,8 @@
 """The kernel settings that a configuration needs, written and told.
 
 A setting that is right already is not written, and settings outside a mode that is in use are
-left alone. They are looked at when the daemon starts and at each reload.
+left alone. They are looked at when IPVS has been found, before anything is put into it, and at each
+reload.
 """
 
 from __future__ import annotations
@@ -16,6 +17,16 @@ from lvsha.model import Family, Mode
 FORWARDING = {Family.IPV4: "net.ipv4.ip_forward", Family.IPV6: "net.ipv6.conf.all.forwarding"}
 
 
+FULLNAT: Mapping[str, int] = {
+    # A connection that a failover brings is taken up in its midst.
+    "net.netfilter.nf_conntrack_tcp_loose": 1,
+    # A director that has its connections back, after another one had them, knows only where their sequence
+    # numbers were: what is beyond its window is no less theirs.
+    "net.netfilter.nf_conntrack_tcp_be_liberal": 1,
+}
+"""What source NAT needs of connection tracking (Documentation/networking/nf_conntrack-sysctl.rst)."""
+
+
 def wanted(config: Config) -> Mapping[str, str | int]:
     """Every setting that the configuration needs, by its name for sysctl(8)."""
     settings: dict[str, str | int] = {
@@ -26,6 +37,8 @@ def wanted(config: Config) -> Mapping[str, str | int]:
         # What NAT sends back to a client is forwarded by the ordinary routing code.
         if modes & {Mode.NAT, Mode.FULLNAT}:
             settings[FORWARDING[service.family]] = 1
+        if Mode.FULLNAT in modes:
+            settings.update(FULLNAT)
     return settings
 
 
@@ -34,6 +47,8 @@ class Settings:
 
     def __init__(self) -> None:
         self._sysctl = Sysctl()
+        self._told: frozenset[str] = frozenset()
+        """Failures of the latest time."""
 
     def apply(self, config: Config) -> None:
         """Write what is not as it should be; a failure is told and stops nothing."""
@@ -41,4 +56,7 @@ class Settings:
         for change in settled.changes:
             emit("sysctl.changed", name=change.name, before=change.before, after=change.after)
         for failure in settled.failures:
-            emit("sysctl.failed", name=failure.name, value=wanted(config)[failure.name], error=str(failure))
+            if str(failure) not in self._told:
+                value = wanted(config)[failure.name]
+                emit("sysctl.failed", name=failure.name, value=value, error=str(failure))
+        self._told = frozenset(str(failure) for failure in settled.failures)

@@ -36,6 +36,7 @@ from lvsha.daemon.reconciler import Reconciler
 from lvsha.daemon.settings import Settings
 from lvsha.daemon.table import Table
 from lvsha.daemon.tasks import eternal
+from lvsha.desired import source_nats
 from lvsha.errors import KernelError, UnavailableError
 from lvsha.log import Journal, emit, listening, setup
 from lvsha.model import ServiceKey
@@ -131,12 +132,12 @@ class Supervisor:
         config.state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         config.state.runtime.mkdir(mode=0o755, parents=True, exist_ok=True)
         sweep(config.state.directory)
-        self._table = Table(self._needs_ipvs)
+        self._settings = Settings()
+        self._table = Table(self._needs_ipvs, self._needs_source_nat, self._set)
         self._director = Director(config, Memory(config.state.directory), look=self._look)
         self._reconciler = Reconciler(self._table, self._director, config.ipvs.look)
         self._monitor = Monitor(self._director.report)
         self._pair = Pair(config, lambda name: self._director.standing(name).in_service)
-        self._settings = Settings()
         self._drains = Drains(self._director, self._reconciler)
         self._control = Controller(
             self._director, self._reconciler, self._table, self._pair, self._journal, self.reload
@@ -204,8 +205,8 @@ class Supervisor:
         """Tell the parent, and then the speaker, when the director is of use."""
         with contextlib.suppress(KernelError):
             await self._reconciler.looked()  # what went wrong is told, and tried again, by the reconciler
-        # After the first look: the module brings the settings under net.ipv4.vs with it.
-        self._settings.apply(self._director.config)
+        # Again, for a director whose kernel has no IPVS, or needs none.
+        self._set()
         self._voice.say("ready")
         why = "every server is judged"
         try:
@@ -260,9 +261,9 @@ class Supervisor:
             return views.ReloadView(generation, tuple(changed))
 
     async def _put_in_force(self, config: Config) -> None:
+        self._settings.apply(config)
         await self._director.reconfigure(config)
         self._reconciler.period = config.ipvs.look
-        self._settings.apply(config)
         with contextlib.suppress(KernelError):
             await self._reconciler.looked()
         self._monitor.follow(self._director.targets)
@@ -276,6 +277,12 @@ class Supervisor:
     def _needs_ipvs(self) -> bool:
         config = self._director.config
         return bool(config.services or config.sync or config.ipvs.unknown_services == "remove")
+
+    def _needs_source_nat(self) -> bool:
+        return bool(source_nats(self._director.config))
+
+    def _set(self) -> None:
+        self._settings.apply(self._director.config)
 
     def _look(self, keys: Iterable[ServiceKey] | None = None) -> None:
         self._reconciler.look(keys)

@@ -1,29 +1,44 @@
-"""The kernel's IPVS table as the reconciler uses it: opened when it is needed, and again when lost.
+"""The kernel's side of the reconciler: the IPVS table, and the source NAT beside it.
 
-A director without services (a pure VRRP pair) needs no IPVS, and a kernel without it is then no
-fault. With services it is: the first failure is said once (`kernel.lost`), every look tries
-again, and the return is said as well. Nothing is remembered between two connections.
+Opened when needed, and again when lost. A director without services (a pure VRRP pair) needs no IPVS,
+and a kernel without it is then no fault. With services it is: the first failure is said once
+(`kernel.lost`), every look tries again, and the return is said as well. Nothing is remembered
+between two connections.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from itertools import groupby
 
+from lvsha.daemon.source_nat import SourceNatTable
 from lvsha.errors import KernelError
 from lvsha.kernel.ipvs import Failure, Ipvs
 from lvsha.log import emit
 from lvsha.model import Observed, ServiceKey
-from lvsha.plan import Step
+from lvsha.plan import IpvsStep, SetSourceNat, Step
 
 
 class Table:
-    """Satisfies the reconciler's `Kernel`."""
+    """Satisfies the reconciler's `Kernel`.
 
-    def __init__(self, needed: Callable[[], bool]) -> None:
+    `needed` says whether services are configured, `fullnat` whether any of them is of that mode;
+    `prepare` is called when the kernel's IPVS has been found, before anything is put into it.
+    """
+
+    def __init__(
+        self,
+        needed: Callable[[], bool],
+        fullnat: Callable[[], bool] = lambda: False,
+        prepare: Callable[[], None] = lambda: None,
+    ) -> None:
         self._needed = needed
+        self._prepare = prepare
         self._ipvs: Ipvs | None = None
         self._lost: float | None = None
+        self._source_nat = SourceNatTable(fullnat)
         self.words = "IPVS is not needed"
         """What the kernel says of itself, or why it does not answer."""
 
@@ -33,19 +48,20 @@ class Table:
             return Observed()
         try:
             ipvs = self._ipvs or await self._open()
-            return await ipvs.observe(keys)
+            observed = await ipvs.observe(keys)
         except KernelError as error:
             self._lose(error)
             raise
+        if keys is not None:
+            return observed
+        return replace(observed, source_nat=await self._source_nat.observe())
 
     async def apply(self, steps: Sequence[Step]) -> list[Failure]:
         """Carry out steps. Raises KernelError when the kernel cannot be asked at all."""
-        try:
-            ipvs = self._ipvs or await self._open()
-            return await ipvs.apply(steps)
-        except KernelError as error:
-            self._lose(error)
-            raise
+        failures: list[Failure] = []
+        for source_nat, some in groupby(steps, lambda step: isinstance(step, SetSourceNat)):
+            failures += await (self._apply_source_nat if source_nat else self._apply)(list(some))
+        return failures
 
     def close(self) -> None:
         """Let go of the socket; the table stays as it is."""
@@ -53,11 +69,27 @@ class Table:
             self._ipvs.close()
             self._ipvs = None
 
+    async def _apply(self, steps: Sequence[Step]) -> list[Failure]:
+        barred = [f for step in steps if (f := self._source_nat.bars(step)) is not None]
+        out = {id(f.step) for f in barred}
+        allowed: list[IpvsStep] = [s for s in steps if id(s) not in out and not isinstance(s, SetSourceNat)]
+        try:
+            ipvs = self._ipvs or await self._open()
+            return [*barred, *await ipvs.apply(allowed)]
+        except KernelError as error:
+            self._lose(error)
+            raise
+
+    async def _apply_source_nat(self, steps: Sequence[Step]) -> list[Failure]:
+        answers = [await self._source_nat.apply(s) for s in steps if isinstance(s, SetSourceNat)]
+        return [failure for failure in answers if failure is not None]
+
     async def _open(self) -> Ipvs:
         ipvs = await Ipvs.open()
         info = await ipvs.info()
         self._ipvs = ipvs
         self.words = f"IPVS {info.version}, {info.table_size} buckets"
+        self._prepare()
         if self._lost is None:
             emit("kernel.ready", version=info.version)
         else:

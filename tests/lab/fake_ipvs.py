@@ -1,7 +1,8 @@
 """An IPVS table in memory that behaves as the kernel's does, for tests of planning and reconciling.
 
 Adding twice fails, a server needs its service, a service takes its servers with it, a role of
-the sync daemon runs once; a refusal stops nothing, as net/netfilter/ipvs/ip_vs_ctl.c does it.
+the sync daemon runs once; a refusal stops nothing, as net/netfilter/ipvs/ip_vs_ctl.c does it. Beside it
+stands the source NAT, which is replaced as a whole.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from lvsha.model import (
     Service,
     ServiceKey,
     ServiceState,
+    SourceNatState,
     SyncDaemon,
     SyncRole,
     Timeouts,
@@ -31,6 +33,7 @@ from lvsha.plan import (
     DeleteService,
     SetServer,
     SetService,
+    SetSourceNat,
     SetTimeouts,
     StartSync,
     Step,
@@ -47,6 +50,7 @@ class FakeIpvs:
     timeouts: Timeouts = Timeouts(900, 120, 300)
     daemons: dict[SyncRole, SyncDaemon] = field(default_factory=dict)
     active: dict[tuple[ServiceKey, ServerKey], int] = field(default_factory=dict)
+    source_nat: SourceNatState = SourceNatState()
     applied: list[Step] = field(default_factory=list)
     gone: bool = False
     """No IPVS answers at all."""
@@ -68,7 +72,8 @@ class FakeIpvs:
             for key, service in self.services.items()
             if keys is None or key in keys
         }
-        return Observed(services, self.timeouts, frozenset(self.daemons.values()))
+        daemons = frozenset(self.daemons.values())
+        return Observed(services, self.timeouts, daemons, self.source_nat if keys is None else None)
 
     def carry_out(self, step: Step) -> Failure | None:
         """One step; what the kernel would refuse is refused."""
@@ -134,4 +139,6 @@ class FakeIpvs:
             case StopSync(daemon):
                 if self.daemons.pop(daemon.role, None) is None:
                     return errno.ESRCH
+            case SetSourceNat(entries):
+                self.source_nat = SourceNatState(entries)
         return 0

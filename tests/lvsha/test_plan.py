@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from ipaddress import ip_address
 
 from hypothesis import given
@@ -21,9 +23,12 @@ from lvsha.model import (
     Service,
     ServiceFlag,
     ServiceKey,
+    SourceNat,
+    SourceNatState,
     SyncDaemon,
     SyncRole,
     Timeouts,
+    source_nat,
 )
 from lvsha.plan import (
     AddServer,
@@ -31,6 +36,7 @@ from lvsha.plan import (
     DeleteServer,
     DeleteService,
     SetServer,
+    SetSourceNat,
     StartSync,
     StopSync,
     plan,
@@ -69,16 +75,36 @@ sync_daemons = st.builds(
 )
 
 
+pools = st.lists(st.sampled_from([ip_address(f"10.0.1.{n}") for n in (1, 2, 3)]), min_size=1, max_size=2)
+
+
 def by_role(daemons: list[SyncDaemon]) -> frozenset[SyncDaemon]:
     """At most one daemon of each role."""
     return frozenset({d.role: d for d in daemons}.values())
 
 
+def entries_of(services: dict[ServiceKey, DesiredService]) -> st.SearchStrategy[SourceNat]:
+    """Source NAT for some servers of one of the services."""
+    filled = [(key, sorted(s.servers, key=str)) for key, s in services.items() if s.servers]
+    return st.sampled_from(filled).flatmap(
+        lambda one: st.builds(
+            lambda pool, servers, strip: source_nat(one[0], pool, servers, strip_timestamps=strip),
+            pools,
+            st.lists(st.sampled_from(one[1]), min_size=1),
+            st.booleans(),
+        )
+    )
+
+
 @st.composite
 def wishes(draw: st.DrawFn) -> Desired:
     """A wish that owns everything it may ever have added."""
+    services = draw(st.dictionaries(keys, wanted_services, max_size=4))
     return Desired(
-        services=draw(st.dictionaries(keys, wanted_services, max_size=4)),
+        services=services,
+        source_nat=frozenset(draw(st.lists(entries_of(services), max_size=2, unique_by=lambda e: e.service)))
+        if any(s.servers for s in services.values())
+        else frozenset(),
         timeouts=draw(st.builds(Timeouts, st.sampled_from([0, 600]), st.just(0), st.just(0))),
         sync=draw(st.none() | st.lists(sync_daemons, max_size=2).map(by_role)),
         owned=draw(st.sampled_from([None, frozenset[ServiceKey]()])),
@@ -92,10 +118,15 @@ def reach(table: FakeIpvs, wish: Desired) -> None:
         assert failure is None, failure
 
 
+def nat_of(entries: Iterable[SourceNat]) -> set[tuple[ServiceKey, ServerKey]]:
+    """The servers that have source NAT, each with its service."""
+    return {(entry.service, server) for entry in entries for server in entry.servers}
+
+
 def holds(table: FakeIpvs, wish: Desired) -> bool:
     """Whether everything that is wished for is there, and nothing of it is more."""
     there = table.table().services
-    return all(
+    return table.source_nat == SourceNatState(wish.source_nat or frozenset()) and all(
         key in there
         and there[key].service == want.service
         and {k: s.server for k, s in there[key].servers.items()} == dict(want.servers)
@@ -131,6 +162,22 @@ def test_a_plan_may_be_cut_after_any_step(first: Desired, second: Desired, data:
     assert plan(second, cut.table()) == steps[end:]
     reach(cut, second)
     assert cut.table() == whole.table()
+
+
+@given(wishes(), wishes(), st.sampled_from(["", "a rule was added"]))
+def test_no_server_is_without_its_source_nat(first: Desired, second: Desired, altered: str) -> None:
+    """While a plan is carried out every server that has source NAT, before or after, has it."""
+    table = FakeIpvs()
+    reach(table, first)
+    table.source_nat = replace(table.source_nat, altered=altered)
+    before, after = nat_of(first.source_nat or ()), nat_of(second.source_nat or ())
+    for step in plan(second, table.table()):
+        assert table.carry_out(step) is None
+        there = {(service, server) for service, held in table.servers.items() for server in held}
+        if isinstance(step, AddServer | SetServer | DeleteServer | DeleteService):
+            covered = nat_of(table.source_nat.entries)
+            assert there & (before | after) <= covered
+    assert table.source_nat == SourceNatState(second.source_nat or frozenset())
 
 
 @given(wishes(), wishes())
@@ -198,6 +245,51 @@ def test_what_a_sync_daemon_leaves_open_is_the_kernels_to_choose() -> None:
         )
         == []
     )
+
+
+NAT1 = source_nat(WEB, [ip_address("10.0.1.1")], [RS1])
+NAT2 = source_nat(WEB, [ip_address("10.0.1.2")], [RS2])
+
+
+def wish(server: ServerKey, nat_entry: SourceNat) -> Desired:
+    """One server in mode fullnat."""
+    return Desired({WEB: DesiredService(RR, {server: nat(1)})}, source_nat=frozenset({nat_entry}))
+
+
+def test_source_nat_comes_before_servers_and_goes_after_them() -> None:
+    """Both servers are covered while one takes the other's place; the new pool holds from the beginning."""
+    table = FakeIpvs()
+    reach(table, wish(RS1, NAT1))
+    both = frozenset({source_nat(WEB, NAT2.addresses, [RS1, RS2])})
+    assert plan(wish(RS2, NAT2), table.table()) == [
+        SetSourceNat(both),
+        AddServer(WEB, RS2, nat(1)),
+        DeleteServer(WEB, RS1),
+        SetSourceNat(frozenset({NAT2})),
+    ]
+
+
+def test_altered_source_nat_is_put_right_and_the_reason_told() -> None:
+    """What somebody changed by hand costs one step, which says what was wrong."""
+    wanted = wish(RS1, NAT1)
+    there = FakeIpvs()
+    reach(there, wanted)
+    altered = replace(there.table(), source_nat=SourceNatState(frozenset({NAT1}), "a rule was added"))
+    (step,) = plan(wanted, altered)
+    assert step == SetSourceNat(frozenset({NAT1}), "a rule was added")
+    assert str(step) == "set source NAT for 1 service from 1 address (a rule was added)"
+
+
+def test_source_nat_that_was_not_looked_at_is_left_alone() -> None:
+    """A look at a few services says nothing about source NAT, and neither does a wish about them."""
+    assert plan(Desired(source_nat=frozenset({NAT1})), Observed()) == []
+    assert plan(Desired(), Observed(source_nat=SourceNatState(frozenset({NAT1})))) == []
+
+
+def test_the_order_of_a_pool_does_not_matter() -> None:
+    """Two directors that list the same addresses in another order choose alike."""
+    one, other = ip_address("10.0.1.9"), ip_address("10.0.1.10")
+    assert source_nat(WEB, [one, other, one], [RS1]) == source_nat(WEB, [other, one], [RS1])
 
 
 def test_steps_say_what_they_do() -> None:

@@ -53,12 +53,13 @@ def resolve(written: Written, node: str, files: tuple[Path, ...], findings: Find
     _known_node(written, node, findings)
     overrides(written, findings)
     instances = Instances(written, findings)
-    on = {name: instances.on(name) for name in (written.nodes if written.names["nodes"] else [node])}
+    nodes = written.nodes if written.names["nodes"] else [node]
+    on = {name: instances.on(name, services.values()) for name in nodes}
     findings.add(*checks.unused(), *servers.unused())
-    nodes = {name: NodeConfig(name, entry.priority, entry.address) for name, entry in written.nodes.items()}
+    known = {name: NodeConfig(name, entry.priority, entry.address) for name, entry in written.nodes.items()}
     config = Config(
-        node=nodes.get(node, NodeConfig(node)),
-        nodes=nodes,
+        node=known.get(node, NodeConfig(node)),
+        nodes=known,
         api=_api(_single(written, ApiTable)),
         state=_state(_single(written, StateTable)),
         ipvs=_ipvs(_single(written, IpvsTable), services.values()),

@@ -11,7 +11,14 @@ from lvsha.config.problems import Finding, KeyPath, did_you_mean, error, warning
 from lvsha.config.resolve.checks import Checks, Reference
 from lvsha.config.schema.services import PersistenceTable, ServerTable, ServiceTable, TunnelTable
 from lvsha.config.schema.values import shown
-from lvsha.config.settings import CheckConfig, NamedServer, PersistenceConfig, ServerConfig, ServiceConfig
+from lvsha.config.settings import (
+    CheckConfig,
+    Interface,
+    NamedServer,
+    PersistenceConfig,
+    ServerConfig,
+    ServiceConfig,
+)
 from lvsha.model import Address, Family, Mode, Protocol, Tunnel, TunnelFlag, TunnelKind, family_of
 
 FAMILIES = {"ipv4": Family.IPV4, "ipv6": Family.IPV6}
@@ -32,6 +39,16 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalPlace:
+    """A local address of a service, and where it was written."""
+
+    path: KeyPath
+    address: Interface
+    interface: str | None
+    """None: an instance holds it by its own account."""
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """A service whose names are looked up and whose rules are yet to be judged."""
 
@@ -40,6 +57,7 @@ class Draft:
     config: ServiceConfig
     servers: tuple[Place, ...]
     fallback: tuple[Place, ...]
+    local: tuple[LocalPlace, ...]
     complete: bool
     """Every server that is written could be read."""
 
@@ -97,7 +115,7 @@ class Services:
         config = _config(name, table, servers, fallback)
         read = len(written.servers) + len(written.fallback)
         complete = written.complete and read == len(servers) + len(fallback)
-        return Draft(path, table, config, servers, fallback, complete)
+        return Draft(path, table, config, servers, fallback, _local(table, path), complete)
 
     def _places(
         self,
@@ -159,6 +177,13 @@ class Services:
         return None
 
 
+def _local(table: ServiceTable, path: KeyPath) -> tuple[LocalPlace, ...]:
+    return tuple(
+        LocalPlace((*path, "local_addresses", index), one.address, one.interface)
+        for index, one in enumerate(table.local_addresses)
+    )
+
+
 def _identity(table: ServiceTable, path: KeyPath) -> Iterator[Finding]:
     """A service is an address and a port, or a mark."""
     if table.fwmark is not None:
@@ -196,6 +221,8 @@ def _config(
         floor=table.floor,
         servers=tuple(place.config for place in servers),
         fallback=tuple(place.config for place in fallback),
+        local_addresses=tuple(one.address.ip for one in table.local_addresses),
+        strip_timestamps=table.strip_timestamps,
     )
 
 

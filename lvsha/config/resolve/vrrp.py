@@ -6,13 +6,14 @@ stand above those of an instance.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lvsha.config.decode import Findings, Written
 from lvsha.config.problems import KeyPath, did_you_mean, error
 from lvsha.config.resolve.keys import key
+from lvsha.config.resolve.services import Draft
 from lvsha.config.schema import vrrp as tables
 from lvsha.config.schema.machine import NodeEntry, NodeVrrpTable
 from lvsha.config.schema.values import shown
@@ -49,6 +50,13 @@ class Instance:
     """Where its priority was found."""
     address_path: KeyPath
     """Where its own address was found, or would be."""
+    lent: Mapping[Address, KeyPath] = field(default_factory=dict)
+    """Addresses that it holds because a service says so, and where that is written."""
+
+    def moves_with(self, other: Instance) -> bool:
+        """Whether the two can only be master together."""
+        group = self.config.group
+        return self is other or (group is not None and group == other.config.group)
 
 
 class Nodes:
@@ -97,10 +105,13 @@ class Instances:
             name: _auth(table, ("vrrp", name, "auth"), findings) for name, table in written.vrrp.items()
         }
 
-    def on(self, node: str) -> dict[str, Instance]:
-        """Every instance that could be read, as it is on this node."""
+    def on(self, node: str, services: Iterable[Draft] = ()) -> dict[str, Instance]:
+        """Every instance that could be read, as it is on this node, with what services lend it."""
         found = (self._instance(name, table, node) for name, table in self._written.vrrp.items())
-        return {instance.config.name: instance for instance in found if instance is not None}
+        instances = {instance.config.name: instance for instance in found if instance is not None}
+        for service in services:
+            _lend(service, instances)
+        return instances
 
     def _instance(self, name: str, table: VrrpTable, node: str) -> Instance | None:
         path: KeyPath = ("vrrp", name)
@@ -147,6 +158,25 @@ class Instances:
             own, _ = self._nodes.address(node, name, family)
             return tuple(peer for peer in table.peers if peer != own)
         return self._nodes.peers(node, name, family, self._findings) if table.unicast else ()
+
+
+def _lend(service: Draft, instances: dict[str, Instance]) -> None:
+    """Have the instance of a service's address hold its local addresses, unless a partner does already."""
+    holder = _holder(service.config.address, instances)
+    if holder is None:
+        return
+    for local in service.local:
+        there = _holder(local.address.ip, instances)
+        if local.interface is None or (there is not None and there.moves_with(holder)):
+            continue
+        vip = VipConfig(local.address, local.interface)
+        config = replace(holder.config, excluded=(*holder.config.excluded, vip))
+        holder = replace(holder, config=config, lent={**holder.lent, local.address.ip: local.path})
+        instances[config.name] = holder
+
+
+def _holder(address: Address | None, instances: Mapping[str, Instance]) -> Instance | None:
+    return next((one for one in instances.values() if address in one.config.held), None)
 
 
 def overrides(written: Written, findings: Findings) -> None:

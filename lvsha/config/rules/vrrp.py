@@ -56,7 +56,7 @@ def together(instances: Iterable[Instance]) -> Iterator[Finding]:
 def _vips(instance: Instance) -> Iterator[tuple[KeyPath, VipConfig]]:
     for key in ("addresses", "excluded"):
         for index, vip in enumerate(getattr(instance.config, key)):
-            yield (*instance.path, key, index), vip
+            yield instance.lent.get(vip.address.ip, (*instance.path, key, index)), vip
 
 
 def _addresses(instance: Instance) -> Iterator[Finding]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from lvsha.config.schema.checks import CheckReference
 from lvsha.config.schema.values import (
+    INTERFACE_PATTERN,
     Count,
     Family,
+    InterfaceName,
     IpAddress,
+    IpInterface,
     Name,
     NetmaskValue,
     Port,
@@ -18,6 +21,8 @@ from lvsha.config.schema.values import (
     Table,
     Weight,
     WholeSeconds,
+    refuse,
+    shown,
     span,
 )
 
@@ -86,6 +91,40 @@ class ServerTable(Table):
     """A name in `[checks]`, a table, or "none". Default: the service's, else the named server's."""
 
 
+class LocalAddressTable(Table):
+    """An address of the directors' that servers of mode `fullnat` see instead of the client's."""
+
+    address: IpInterface
+    """The address; with `interface`, with its prefix length."""
+    interface: InterfaceName | None = None
+    """Interface that it is put on, held by the VRRP instance of the service's address as if it stood under
+    its `excluded`. Default: it stands there, or under its `addresses`, already."""
+
+
+def _local(value: object) -> object:
+    match value:
+        case str():
+            return {"address": value}
+        case dict():
+            return value
+        case _:
+            raise refuse(
+                f"must be an address or a table, not {shown(value)}",
+                'write "10.0.1.100" or { address = "10.0.1.100/24", interface = "eth1" }',
+            )
+
+
+LocalAddress = Annotated[
+    LocalAddressTable,
+    BeforeValidator(_local),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": INTERFACE_PATTERN}, {"$ref": "#/$defs/LocalAddressTable"}]}
+    ),
+]
+POOL = 32
+"""Local addresses of one service: as many as xt_cluster, of the kernel's older firewall, can choose from."""
+
+
 class ServiceTable(Table):
     """A virtual service: an address, port and protocol, or a firewall mark."""
 
@@ -101,6 +140,11 @@ class ServiceTable(Table):
     """Of a firewall-mark service. Default: ipv4."""
     mode: Mode = "nat"
     """How packets reach the servers."""
+    local_addresses: Annotated[list[LocalAddress], Field(max_length=POOL)] = Field(default_factory=list)
+    """With mode `fullnat`: the addresses, one of which the servers see instead of the client's."""
+    strip_timestamps: bool = True
+    """With mode `fullnat`: take TCP timestamps out of the handshake. Behind one address they come from many
+    clocks, which confuses servers."""
     scheduler: Scheduler = "wlc"
     """Who gets the next connection."""
     flags: list[Flag] = Field(default_factory=list)

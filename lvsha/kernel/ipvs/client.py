@@ -38,7 +38,7 @@ from lvsha.model import (
     SyncDaemon,
     Timeouts,
 )
-from lvsha.plan import SetTimeouts, Step
+from lvsha.plan import IpvsStep, SetTimeouts
 
 _STRETCH = 256
 """Objects unpacked, in two or three milliseconds, before other tasks have their turn."""
@@ -114,7 +114,7 @@ class Ipvs:
             self._family = await _family(self._netlink)
             return await self._observe(keys)
 
-    async def apply(self, steps: Sequence[Step]) -> list[Failure]:
+    async def apply(self, steps: Sequence[IpvsStep]) -> list[Failure]:
         """Carry out steps in order and return those that the kernel refused; a refusal stops nothing.
 
         Failures come in the order of the steps. Raises KernelError where the outcome of some steps is not
@@ -125,7 +125,7 @@ class Ipvs:
             failures += await self._apply(steps[start : start + BATCH])
         return failures
 
-    async def _apply(self, steps: Sequence[Step]) -> list[Failure]:
+    async def _apply(self, steps: Sequence[IpvsStep]) -> list[Failure]:
         sent: list[int] = []
         bodies: list[bytes] = []
         failures: dict[int, Failure] = {}

@@ -22,6 +22,7 @@ from lvsha.plan import (
     AddService,
     DeleteServer,
     DeleteService,
+    IpvsStep,
     SetServer,
     SetService,
     SetTimeouts,
@@ -53,7 +54,7 @@ class Failure:
     error: StepError
 
 
-def failure(step: Step, refusal: Refusal) -> Failure:
+def failure(step: IpvsStep, refusal: Refusal) -> Failure:
     """A refusal as the failure of its step."""
     meaning = _meaning(step, refusal.errno)
     drift = _is_drift(step, refusal.errno)
@@ -66,7 +67,7 @@ def unfit(step: Step, reason: Exception) -> Failure:
     return Failure(step, StepError(str(reason), number=errno.EINVAL, text="not sent", drift=False))
 
 
-def _is_drift(step: Step, number: int) -> bool:
+def _is_drift(step: IpvsStep, number: int) -> bool:
     match step, number:
         case (AddService() | AddServer() | StartSync(), errno.EEXIST):
             return True
@@ -81,7 +82,7 @@ def _is_drift(step: Step, number: int) -> bool:
             return False
 
 
-def _meaning(step: Step, number: int) -> str:
+def _meaning(step: IpvsStep, number: int) -> str:
     if number == errno.EPERM:
         return "needs the capability CAP_NET_ADMIN"
     if number in (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT):

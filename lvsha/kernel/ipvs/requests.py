@@ -16,16 +16,16 @@ from lvsha.plan import (
     AddService,
     DeleteServer,
     DeleteService,
+    IpvsStep,
     SetServer,
     SetService,
     SetTimeouts,
     StartSync,
-    Step,
     StopSync,
 )
 
 
-def request(step: Step) -> bytes:
+def request(step: IpvsStep) -> bytes:
     """The body of the generic netlink message for a step.
 
     Raises InputError, with the step, where a value has no place in the kernel's format.
@@ -48,7 +48,7 @@ def of_service(number: int, key: ServiceKey) -> bytes:
     return command(number, pack(abi.SERVICE, services.pack_key(key)))
 
 
-def _request(step: Step) -> bytes:
+def _request(step: IpvsStep) -> bytes:
     match step:
         case AddServer(service, key, server):
             return _whole_server(abi.NEW_DEST, service, key, server)

@@ -45,6 +45,7 @@ def test_a_named_server(desk: Desk) -> None:
         desk,
         """
         mode = "fullnat"
+        local_addresses = ["10.0.0.100"]
         [[services.web.servers]]
         server = "rs1"
         [[services.web.servers]]

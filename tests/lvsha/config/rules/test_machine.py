@@ -16,7 +16,9 @@ mode = "tun"
 [[services.web.servers]]
 address = "2001:db8:1::1"
 """
-FULLNAT = TUNNEL.replace("tun", "fullnat").replace("2001:db8:1::1", "10.0.0.11")
+FULLNAT = TUNNEL.replace('"tun"', '"fullnat"\nlocal_addresses = ["10.0.0.100"]').replace(
+    "2001:db8:1::1", "10.0.0.11"
+)
 
 WRONG = [
     (SYNC + 'group = "192.0.2.1"', "sync.group", "is not a multicast group", "224.0.0.81"),

@@ -19,6 +19,8 @@ SIX = 'address = "2001:db8:1::1"\n'
 MARK = "fwmark = 7"
 EVERY = 'address = "192.0.2.100"\nport = 0\npersistence = {}'
 
+LOCAL = 'address = "192.0.2.100"\nport = 80\nlocal_addresses = ["10.0.0.100"]'
+
 WRONG = [
     (service(ONE + 'port = 8080\nmode = "dr"'), "port", "changes only the MAC address", "leave it out"),
     (service(ONE + 'port = 8080\nmode = "tun"'), "port", "wraps the packet as it is", "leave it out"),
@@ -80,7 +82,7 @@ def test_wrong(desk: Desk, text: str, key: str, message: str, hint: str) -> None
 
 RIGHT = [
     service(ONE + "port = 8080"),
-    service(ONE + 'port = 8080\nmode = "fullnat"'),
+    service(ONE + 'port = 8080\nmode = "fullnat"', own=LOCAL),
     service(ONE + 'port = 80\nmode = "dr"'),
     service(ONE + 'mode = "tun"\ntunnel = { kind = "gue", port = 6080, checksum = "remote" }'),
     service(ONE + 'mode = "tun"\ntunnel = { kind = "gre", checksum = "checksum" }'),

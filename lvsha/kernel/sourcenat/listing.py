@@ -1,0 +1,118 @@
+"""What a listing of the table says: the values that it was written from, and whether it is as written.
+
+A table is read in the same way whoever wrote it, so that a daemon that has just been started knows
+what an earlier one left. What it takes for granted it proves: the values that were read are
+written once more, on paper, and must give the table that is there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from ipaddress import ip_address
+from typing import Any
+
+from lvsha.kernel.sourcenat.pool import Pool
+from lvsha.kernel.sourcenat.ruleset import POOL, Object, table
+from lvsha.model import (
+    AddressKey,
+    Family,
+    FwmarkKey,
+    Protocol,
+    ServerKey,
+    ServiceKey,
+    SourceNat,
+    SourceNatState,
+    source_nat,
+)
+
+
+def read(family: Family, listing: Iterable[Object]) -> SourceNatState:
+    """What a listing of the table (`nft -j list table ip lvsha`) holds, and how it differs from `table()`."""
+    found = [plain for each in listing if "metainfo" not in each and (plain := _plain(each))]
+    try:
+        entries = frozenset(_entries(family, found))
+    except (LookupError, TypeError, ValueError, AttributeError):
+        entries = frozenset()
+    return SourceNatState(entries, _difference(found, table(family, entries)))
+
+
+def _entries(family: Family, objects: list[Object]) -> Iterator[SourceNat]:
+    pools = dict(_pools(objects))
+    servers: dict[tuple[ServiceKey, str], set[ServerKey]] = {}
+    for each in objects:
+        if "map" in each:
+            for row, verdict in each["map"].get("elem", []):
+                key, server = _KEYS[each["map"]["name"]](family, row["concat"])
+                servers.setdefault((key, verdict["goto"]["target"]), set()).add(server)
+    for (key, chain), held in servers.items():
+        if (pool := pools.get(chain)) is None:
+            continue  # not as lvsha writes it, which the comparison will tell
+        yield source_nat(key, pool.addresses, held, strip_timestamps=pool.strip_timestamps)
+
+
+def _pools(objects: list[Object]) -> Iterator[tuple[str, Pool]]:
+    for each in objects:
+        if "rule" in each and each["rule"]["chain"].startswith(POOL):
+            (snat,) = each["rule"]["expr"]
+            target = snat["snat"]["addr"]
+            texts = [target] if isinstance(target, str) else [a for _, a in target["map"]["data"]["set"]]
+            addresses = tuple(ip_address(text) for text in texts)
+            both = (Pool(addresses, strip_timestamps=True), Pool(addresses, strip_timestamps=False))
+            yield from (
+                (name, pool) for pool in both if (name := each["rule"]["chain"]) == f"{POOL}{pool.name}"
+            )
+
+
+def _service(_: Family, row: list[Any]) -> tuple[ServiceKey, ServerKey]:
+    protocol, address, port, server, server_port = row
+    key = AddressKey(Protocol[protocol.upper()], ip_address(address), int(port))
+    return key, ServerKey(ip_address(server), int(server_port))
+
+
+def _service_of_every_port(_: Family, row: list[Any]) -> tuple[ServiceKey, ServerKey]:
+    protocol, address, server = row
+    return AddressKey(Protocol[protocol.upper()], ip_address(address), 0), ServerKey(ip_address(server), 0)
+
+
+def _mark(family: Family, row: list[Any]) -> tuple[ServiceKey, ServerKey]:
+    mark, server, *port = row
+    return FwmarkKey(family, int(mark)), ServerKey(ip_address(server), int(port[0]) if port else 0)
+
+
+_KEYS: Mapping[str, Callable[[Family, list[Any]], tuple[ServiceKey, ServerKey]]] = {
+    "services": _service,
+    "services_of_every_port": _service_of_every_port,
+    "marks": _mark,
+    "marks_of_every_port": _mark,
+}
+
+
+def _plain(each: Object) -> Object:
+    """An object without what the kernel adds, its unordered parts in order."""
+    ((kind, content),) = each.items()
+    kept = {key: value for key, value in content.items() if key != "handle"}
+    if isinstance(elements := kept.get("elem"), list):
+        kept["elem"] = sorted(elements, key=json.dumps)
+    return {kind: kept}
+
+
+def _difference(there: list[Object], wanted: list[Object]) -> str:
+    """The first thing that is other than it should be, in words; empty: nothing is."""
+    have, want = _parts(there), _parts([_plain(each) for each in wanted])
+    for name in want:
+        if name not in have:
+            return f"there is no {name}"
+        if have[name] != want[name]:
+            return f"{name} was changed"
+    return next((f"nothing needs the {name}" for name in have if name not in want), "")
+
+
+def _parts(objects: list[Object]) -> dict[str, list[Object]]:
+    """Objects by a name for people; the rules of one chain, in their order, are one part."""
+    parts: dict[str, list[Object]] = {}
+    for each in objects:
+        ((kind, content),) = each.items()
+        name = f"{kind} {content.get('name')}" if kind != "rule" else f"rule in chain {content.get('chain')}"
+        parts.setdefault(name, []).append(content)
+    return parts
