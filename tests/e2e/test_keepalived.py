@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -10,8 +11,14 @@ from typing import Any
 
 import pytest
 
-from lvsha.speaker.messages import State
 from lvsha.speaker.spec import InstanceSpec, Password
+from tests.lab.interop import (
+    PEER,
+    an_equal_priority_is_settled,
+    changes_of_role,
+    ours_returns_without_preemption,
+    the_peer_returns_without_preemption,
+)
 from tests.lab.keepalived import keepalived, vrrp_instance
 from tests.lab.network import Network, topology
 from tests.lab.speaker import VIP, Speaking, hearing, instance, speaking
@@ -46,10 +53,15 @@ class Way:
             **self.settings,
         )
 
-    def theirs(self, priority: int) -> str:
-        """The instance of keepalived."""
+    def theirs(self, priority: int, *lines: str) -> str:
+        """The instance of keepalived, with further settings."""
         return vrrp_instance(
-            *self.lines, vips=self.vips, priority=priority, interval=self.interval, version=self.version
+            *self.lines,
+            *lines,
+            vips=self.vips,
+            priority=priority,
+            interval=self.interval,
+            version=self.version,
         )
 
 
@@ -58,13 +70,17 @@ def unicast(peer: str, source: str) -> dict[str, Any]:
     return {"peers": (ip_address(peer),), "source": ip_address(source)}
 
 
-WAYS = [
+V3 = Way("v3", 3, 0.1, (VIP, "192.0.2.101/24", "192.0.2.102/32"))
+V3_6 = Way("v3 IPv6", 3, 0.1, ("fe80::100/64", VIP6))
+SLOW = [
     Way("v2", 2, 1, (VIP, "192.0.2.101/24")),
     Way("v2 with a password", 2, 1, lines=PASSWORD, settings={"auth": Password(password="secret12")}),
     Way("v2 unicast", 2, 1, lines=UNICAST, settings=unicast("192.0.2.2", "192.0.2.1")),
-    Way("v3", 3, 0.1, (VIP, "192.0.2.101/24", "192.0.2.102/32")),
+]
+FAST = [
+    V3,
     Way("v3 at 10 ms", 3, 0.01),
-    Way("v3 IPv6", 3, 0.1, ("fe80::100/64", VIP6)),
+    V3_6,
     Way("v3 unicast", 3, 0.1, lines=UNICAST, settings=unicast("192.0.2.2", "192.0.2.1")),
     Way(
         "v3 IPv6 unicast",
@@ -80,62 +96,75 @@ WAYS = [
 
 @pytest.fixture
 def net() -> Iterator[Network]:
-    """lb1 is ours, lb2 keepalived's."""
+    """Two directors and a client, on one wire."""
     with topology(directors=2, servers=0) as built:
         yield built
 
 
 @pytest.fixture
 async def ours(net: Network, tmp_path: Path) -> AsyncIterator[Speaking]:
-    """Our speaker."""
+    """Our speaker, on lb1; keepalived comes to lb2."""
     async with speaking(net["lb1"], tmp_path) as made:
         yield made
 
 
-@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+@pytest.mark.parametrize("way", FAST, ids=lambda way: way.name)
 async def test_the_pair_is_one_whoever_is_master(
     net: Network, ours: Speaking, tmp_path: Path, way: Way
 ) -> None:
     """Both preempt, obey, resign and take over as if the other were of their own kind; nothing is refused."""
-    async with keepalived(net["lb2"], tmp_path, way.theirs(100)) as peer:
-        await peer.enters("MASTER")
+    await one_pair(net, ours, tmp_path, way)
 
-        # By its higher priority ours takes over.
-        mark = peer.mark()
-        await ours.configure(way.ours(200))
-        await ours.become(State.MASTER)
-        await peer.enters("BACKUP", since=mark)
-        assert [vip for vip in way.vips if not ours.holds(vip)] == []
 
-        # An orderly stop hands over at once, for ours resigns.
-        mark = peer.mark()
-        await ours.stop()
-        await peer.enters("MASTER", since=mark, within=2)
+async def test_the_pair_is_one_in_version_2(tmp_path: Path) -> None:
+    """The same with whole seconds; the three ways at once, each on a network of its own."""
+    async with asyncio.TaskGroup() as group:
+        for way in SLOW:
+            group.create_task(a_pair(tmp_path / way.name, way), name=way.name)
 
-        # Ours comes back and takes over; frozen, it is replaced.
-        await ours.start()
-        await ours.become(State.MASTER)
-        mark = peer.mark()
-        ours.freeze()
-        await peer.enters("MASTER", since=mark)
-        mark = peer.mark()
-        ours.thaw()
-        await peer.enters("BACKUP", since=mark)
-        await ours.become(State.MASTER)
 
-        # With a lower priority ours gives way, and hears the other well.
-        mark = peer.mark()
-        await ours.configure(way.ours(50))
-        await peer.enters("MASTER", since=mark)
-        await ours.become(State.BACKUP, within=3)
-        status = await ours.status()
-        assert (status.master, status.dropped) == (_source(net, way), {})
+async def a_pair(directory: Path, way: Way) -> None:
+    """A network, our speaker on it, and `one_pair`."""
+    with topology(directors=2, servers=0) as net:
+        async with speaking(net["lb1"], directory) as ours:
+            await one_pair(net, ours, directory, way)
 
-        # keepalived resigns: ours takes over in its skew time.
-        await peer.stop()
-        await ours.become(State.MASTER)
-        assert (await ours.status()).dropped == {}
-        assert not any("nvalid" in line or "bad" in line.lower() for line in peer.said), peer.said
+
+async def one_pair(net: Network, ours: Speaking, directory: Path, way: Way) -> None:
+    """All changes of role with keepalived as the peer."""
+    async with keepalived(net["lb2"], directory, way.theirs(PEER)) as peer:
+        await changes_of_role(ours, peer, way.ours, _source(net, way))
+        assert peer.complaints == [], way.name
+
+
+@pytest.mark.parametrize("way", [V3, V3_6], ids=lambda way: way.name)
+async def test_ours_returns_without_preemption(
+    net: Network, ours: Speaking, tmp_path: Path, way: Way
+) -> None:
+    """With `preempt = false` ours leaves the addresses to a keepalived of lower priority while that lives."""
+    async with keepalived(net["lb2"], tmp_path, way.theirs(PEER)) as peer:
+        await ours_returns_without_preemption(net, ours, peer, way.ours)
+
+
+@pytest.mark.parametrize("way", [V3, V3_6], ids=lambda way: way.name)
+async def test_keepalived_returns_without_preemption(
+    net: Network, ours: Speaking, tmp_path: Path, way: Way
+) -> None:
+    """With `nopreempt` keepalived leaves the addresses to ours of lower priority while that lives."""
+    peer = keepalived(net["lb2"], tmp_path, way.theirs(PEER, "nopreempt"))
+    await the_peer_returns_without_preemption(net, ours, way.ours, peer)
+
+
+@pytest.mark.parametrize(("mine", "theirs"), [("lb1", "lb2"), ("lb2", "lb1")], ids=["lower", "higher"])
+async def test_two_masters_of_equal_priority_become_one(
+    net: Network, tmp_path: Path, mine: str, theirs: str
+) -> None:
+    """The one with the higher address stays, be it ours or keepalived's."""
+    async with (
+        keepalived(net[theirs], tmp_path, V3.theirs(PEER)) as peer,
+        speaking(net[mine], tmp_path) as ours,
+    ):
+        await an_equal_priority_is_settled(net, ours, peer, V3.ours, higher=mine == "lb2")
 
 
 def _source(net: Network, way: Way) -> str:
@@ -148,7 +177,7 @@ def _source(net: Network, way: Way) -> str:
     return next(word.partition("/")[0] for word in shown if word.startswith("fe80::") and "100" not in word)
 
 
-@pytest.mark.parametrize("way", [WAYS[1], WAYS[3], WAYS[5]], ids=lambda way: way.name)
+@pytest.mark.parametrize("way", [SLOW[1], V3, V3_6], ids=lambda way: way.name)
 async def test_the_adverts_are_the_same_octet_for_octet(
     net: Network, ours: Speaking, tmp_path: Path, way: Way
 ) -> None:

@@ -38,6 +38,11 @@ class Keepalived:
         """Its log."""
         return [*self._process.output, *self._process.errors]
 
+    @property
+    def complaints(self) -> list[str]:
+        """What it says of packets that it does not take."""
+        return [line for line in self.said if "nvalid" in line or "bad" in line.lower()]
+
     def freeze(self) -> None:
         """Stop all of it where it stands."""
         self._process.signal(signal.SIGSTOP, group=True)
