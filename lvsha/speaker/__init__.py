@@ -2,7 +2,7 @@
 
     process.py     the process itself: its parts, signals, start and end
     speaker.py     all instances, the director's commands, the start gate and the grace
-    handover.py    planned hand-overs
+    groups.py      which instances belong together;  handover.py: planned hand-overs
     news.py        what the kernel and the neighbours tell, and whom it concerns
     shell.py       the shell of one election: performs its effects, keeps its one timer
     instance.py    one virtual router's hands and ears: adverts, addresses, trackers

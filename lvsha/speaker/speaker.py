@@ -18,13 +18,14 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from lvsha.errors import InputError, StateError
 from lvsha.kernel.netlink import Netlink
 from lvsha.speaker import realtime
+from lvsha.speaker.groups import check, grouped, moved_between
 from lvsha.speaker.handover import Handovers
 from lvsha.speaker.messages import (
     Beat,
@@ -49,7 +50,6 @@ from lvsha.speaker.shell import Shell
 from lvsha.speaker.spec import InstanceSpec
 from lvsha.speaker.state import Files, Found, Memory
 from lvsha.speaker.trackers.base import Standing
-from lvsha.speaker.virtual_mac import name_of
 from lvsha.wire.announce import Announcer
 
 RESIGNED = "the director is away or not ready"
@@ -216,10 +216,10 @@ class Speaker:
     # --- configuration -------------------------------------------------------------------------
 
     def _configure(self, command: Configure) -> None:
-        _check(command.instances)
+        check(command.instances)
         memory = self._memory or Memory(configure=command)
         names = {spec.name for spec in command.instances}
-        keys = set(_grouped(command.instances))
+        keys = set(grouped(command.instances))
         self._memory = replace(
             memory,
             configure=replace(command, id=0),
@@ -249,8 +249,8 @@ class Speaker:
     def _form(self, command: Configure) -> list[Shell]:
         """Have the groups that are configured; those that are new are open and not started."""
         self._node.virtual = frozenset(v.address.ip for i in command.instances for v in i.every_address)
-        wanted = _grouped(command.instances)
-        moved = self._moved(wanted)
+        wanted = grouped(command.instances)
+        moved = moved_between({key: list(shell.instances) for key, shell in self._shells.items()}, wanted)
         for key in [key for key in self._shells if key not in wanted or key in moved]:
             self._shells.pop(key).stop()
         new = [self._shell(key, specs) for key, specs in wanted.items() if key not in self._shells]
@@ -260,17 +260,6 @@ class Speaker:
         made = {shell.key: shell for shell in new}
         self._shells = {key: made.get(key) or self._shells[key] for key in wanted}
         return new
-
-    def _moved(self, wanted: Mapping[str, Sequence[InstanceSpec]]) -> set[str]:
-        """Groups with an instance that comes from another group: they begin anew."""
-        home = {name: key for key, shell in self._shells.items() for name in shell.instances}
-        return {
-            end
-            for key, specs in wanted.items()
-            for spec in specs
-            if home.get(spec.name, key) != key
-            for end in (key, home[spec.name])
-        }
 
     def _shell(self, key: str, specs: Sequence[InstanceSpec]) -> Shell:
         memory = self._memory
@@ -406,31 +395,6 @@ class Speaker:
         if shell is None:
             raise InputError(f"there is no group {name}")
         return shell
-
-
-def _grouped(specs: Sequence[InstanceSpec]) -> dict[str, list[InstanceSpec]]:
-    """Instances by the group that they belong to; a lone one is a group of its own."""
-    groups: dict[str, list[InstanceSpec]] = {}
-    for spec in specs:
-        key = f"instance {spec.name}" if spec.group is None else f"group {spec.group}"
-        groups.setdefault(key, []).append(spec)
-    return groups
-
-
-def _check(specs: Sequence[InstanceSpec]) -> None:
-    """Raise InputError where two instances cannot be on one node."""
-    names = Counter(spec.name for spec in specs)
-    routers = Counter((spec.interface, spec.family, spec.vrid) for spec in specs)
-    for name, count in names.items():
-        if count > 1:
-            raise InputError(f"instances: {count} are called {name}")
-    virtual_macs = Counter(name_of(spec) for spec in specs if spec.virtual_mac)
-    for name, count in virtual_macs.items():
-        if count > 1:
-            raise InputError(f"instances: {count} would have the virtual MAC interface {name}")
-    for (interface, family, vrid), count in routers.items():
-        if count > 1:
-            raise InputError(f"instances: {count} have router {vrid} on {interface} (IPv{family})")
 
 
 def _by_hand(name: str) -> str:
