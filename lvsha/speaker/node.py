@@ -71,9 +71,13 @@ class Tables:
         """An address is gone."""
         self._held.pop(held.place, None)
 
-    def ours(self) -> list[Place]:
-        """The addresses that lvsha put here, this process or one before it."""
-        return [place for place, one in self._held.items() if one.mark == OURS]
+    def ours(self, virtual: frozenset[Address] = frozenset()) -> list[Place]:
+        """The addresses that lvsha put here, this process or one before it.
+
+        They are marked; where the kernel is too old for marks, a process that knows what the one
+        before it had tells it as `virtual`.
+        """
+        return [p for p, one in self._held.items() if one.mark == OURS or p.address.ip in virtual]
 
     def present(self, address: Address) -> bool:
         """Whether the machine has an address, on any interface."""

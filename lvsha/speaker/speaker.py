@@ -99,8 +99,8 @@ class Speaker:
         memory = found.memory
         self._memory = memory
         self._prioritise(wanted=memory.configure.realtime)
-        self._node.leases.adopt(self._node.tables.ours())
         self._form(memory.configure)
+        self._node.leases.adopt(self._node.tables.ours(self._node.virtual))
         for key, shell in self._shells.items():
             shell.start(found.adverts.get(key))
         self._save()

@@ -81,3 +81,12 @@ def test_with_an_interface_go_its_addresses() -> None:
     machine.unlink(FRONT)
     assert not machine.present(ip_address("192.0.2.1"))
     assert machine.ours() == [Place(ip_interface("192.0.2.2/24"), 3)]
+
+
+def test_ours_are_marked_or_known() -> None:
+    """A mark tells an address of ours; without marks, what the process before this one had does."""
+    machine = tables(held("192.0.2.1/24"), held("192.0.2.100/24"), held("192.0.2.101/24", mark=OURS))
+    marked = Place(ip_interface("192.0.2.101/24"), 2)
+    assert machine.ours() == [marked]
+    known = frozenset({ip_address("192.0.2.100")})
+    assert machine.ours(known) == [Place(ip_interface("192.0.2.100/24"), 2), marked]
