@@ -20,6 +20,11 @@ _WHERE = {
     "http": ("checks.http", "Http"),
     "https": ("checks.http", "Https"),
     "ssh": ("checks.ssh", "Ssh"),
+    "dns": ("checks.dns", "Dns"),
+    "smtp": ("checks.smtp", "Smtp"),
+    "udp": ("checks.udp", "Udp"),
+    "ping": ("checks.ping", "Ping"),
+    "script": ("checks.script", "Script"),
 }
 
 

@@ -52,6 +52,15 @@ def pattern(field: str, text: str) -> list[str]:
     return []
 
 
+def hexadecimal(field: str, text: str) -> list[str]:
+    """Bytes in hexadecimal, or nothing."""
+    try:
+        bytes.fromhex(text)
+    except ValueError as error:
+        return [f"{field}: {text!r} is not hexadecimal: {error}"]
+    return []
+
+
 def line(field: str, text: str) -> list[str]:
     """Text that becomes part of one line on the wire, and may not smuggle in another."""
     bad = next((char for char in text if char < " " or char == "\x7f"), None)

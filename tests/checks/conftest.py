@@ -23,11 +23,17 @@ def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEv
 
 
 @pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Listens on loopback and returns the port, given a conversation."""
+def servers() -> Iterator[Servers]:
+    """Somewhere to listen."""
     servers = Servers()
-    yield servers.serve
+    yield servers
     servers.close()
+
+
+@pytest.fixture
+def serve(servers: Servers) -> Serve:
+    """Listens on loopback and returns the port, given a conversation."""
+    return servers.serve
 
 
 @pytest.fixture

@@ -12,12 +12,13 @@ import ssl
 import stat
 import subprocess
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -31,7 +32,8 @@ LOOPBACK = "127.0.0.1"
 Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 Serve = Callable[..., Awaitable[int]]
 """`port = await serve(conversation)`"""
-Probe = Callable[..., Awaitable[Outcome]]
+Answer = Callable[[bytes], Iterable[bytes]]
+Probe = Callable[..., Coroutine[Any, Any, Outcome]]
 
 
 class Servers:
@@ -43,7 +45,7 @@ class Servers:
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         self._loop = asyncio.SelectorEventLoop(self._selector)
-        self._servers: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server | asyncio.DatagramTransport] = []
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
 
@@ -63,6 +65,24 @@ class Servers:
             server = await asyncio.start_server(accept, address, 0, ssl=context)
             self._servers.append(server)
             return int(server.sockets[0].getsockname()[1])
+
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(listen(), self._loop))
+
+    async def serve_udp(self, answer: Answer, *, address: str = LOOPBACK, port: int = 0) -> int:
+        """Answer each datagram with those that `answer` makes of it; returns the port."""
+
+        class Talk(asyncio.DatagramProtocol):
+            def connection_made(self, transport: Any) -> None:
+                self.transport = transport
+
+            def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+                for datagram in answer(data):
+                    self.transport.sendto(datagram, addr)
+
+        async def listen() -> int:
+            transport, _ = await self._loop.create_datagram_endpoint(Talk, local_addr=(address, port))
+            self._servers.append(transport)
+            return int(transport.get_extra_info("sockname")[1])
 
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(listen(), self._loop))
 
