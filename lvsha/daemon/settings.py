@@ -1,8 +1,10 @@
 """The kernel settings that a configuration needs, written and told.
 
 A setting that is right already is not written, and settings outside a mode that is in use are
-left alone. They are looked at when IPVS has been found, before anything is put into it, and at each
-reload.
+left alone. They are looked at when IPVS has been found, at each reload, and every `[ipvs] look` after
+that: what somebody else changed, or a module that was loaded anew has forgotten, is put right.
+
+What lvsha would have of net.ipv4.vs, and why, stands in docs/sync.md; `[ipvs] sysctl` has the last word.
 """
 
 from __future__ import annotations
@@ -12,34 +14,58 @@ from collections.abc import Mapping
 from lvsha.config import Config
 from lvsha.kernel.sysctl import Sysctl
 from lvsha.log import emit
-from lvsha.model import Family, Mode
+from lvsha.model import Family, Mode, Protocol
 
 FORWARDING = {Family.IPV4: "net.ipv4.ip_forward", Family.IPV6: "net.ipv6.conf.all.forwarding"}
 
-
-FULLNAT: Mapping[str, int] = {
-    # A connection that a failover brings is taken up in its midst.
-    "net.netfilter.nf_conntrack_tcp_loose": 1,
-    # A director that has its connections back, after another one had them, knows only where their sequence
-    # numbers were: what is beyond its window is no less theirs.
-    "net.netfilter.nf_conntrack_tcp_be_liberal": 1,
+EXPIRY: Mapping[str, int | str] = {
+    # A packet to a server that has been removed ends its connection: the client learns it at once, and a
+    # UDP client gets another server. Else the packets vanish until a timeout.
+    "expire_nodest_conn": 1,
+    # A drained server gets no new connections from persistent clients either.
+    "expire_quiescent_template": 1,
 }
-"""What source NAT needs of connection tracking (Documentation/networking/nf_conntrack-sysctl.rst)."""
+SYNC: Mapping[str, int | str] = {
+    # Every connection is told of with its first packet after the handshake, and again when there is
+    # traffic on it, every so many seconds. With the kernel's 3 and 50 a client that only listens is
+    # never told of, and a node that comes back hears of a slow connection hours later.
+    "sync_threshold": "0 1",
+    "sync_refresh_period": 10,
+    # Said once more after an eighth of that, for a message may be lost.
+    "sync_retries": 1,
+    # Both ends' socket buffers; the kernel caps it by net.core.rmem_max and wmem_max.
+    "sync_sock_size": 1 << 20,
+}
+HASHING = ("sh", "mh")
 
 
 def wanted(config: Config) -> Mapping[str, str | int]:
     """Every setting that the configuration needs, by its name for sysctl(8)."""
-    settings: dict[str, str | int] = {
-        f"net.ipv4.vs.{name}": value for name, value in config.ipvs.sysctl.items()
-    }
+    settings: dict[str, str | int] = {f"net.ipv4.vs.{name}": value for name, value in _ipvs(config).items()}
     for service in config.services.values():
         modes = {s.mode for s in (*service.servers, *service.fallback)} | {service.mode}
         # What NAT sends back to a client is forwarded by the ordinary routing code.
         if modes & {Mode.NAT, Mode.FULLNAT}:
             settings[FORWARDING[service.family]] = 1
-        if Mode.FULLNAT in modes:
-            settings.update(FULLNAT)
     return settings
+
+
+def _ipvs(config: Config) -> Mapping[str, str | int]:
+    defaults: dict[str, str | int] = {}
+    if config.services:
+        defaults |= EXPIRY
+    if config.sync is not None:
+        defaults |= SYNC
+    if config.vrrp and _hashes(config):
+        # A connection that this node never heard of comes out at the same server all the same.
+        defaults["sloppy_tcp"] = 1
+    return {**defaults, **config.ipvs.sysctl}
+
+
+def _hashes(config: Config) -> bool:
+    """Whether every TCP service chooses its servers by the client's address alone."""
+    tcp = [s for s in config.services.values() if s.fwmark is not None or s.protocol is Protocol.TCP]
+    return bool(tcp) and all(service.scheduler in HASHING for service in tcp)
 
 
 class Settings:
@@ -47,16 +73,15 @@ class Settings:
 
     def __init__(self) -> None:
         self._sysctl = Sysctl()
-        self._told: frozenset[str] = frozenset()
-        """Failures of the latest time."""
+        self._told: frozenset[tuple[str, str]] = frozenset()
 
     def apply(self, config: Config) -> None:
-        """Write what is not as it should be; a failure is told and stops nothing."""
-        settled = self._sysctl.settle(wanted(config))
+        """Write what is not as it should be; a failure is told, once, and stops nothing."""
+        asked = wanted(config)
+        settled = self._sysctl.settle(asked)
         for change in settled.changes:
             emit("sysctl.changed", name=change.name, before=change.before, after=change.after)
-        for failure in settled.failures:
-            if str(failure) not in self._told:
-                value = wanted(config)[failure.name]
-                emit("sysctl.failed", name=failure.name, value=value, error=str(failure))
-        self._told = frozenset(str(failure) for failure in settled.failures)
+        failed = {(failure.name, str(failure)) for failure in settled.failures}
+        for name, error in sorted(failed - self._told):
+            emit("sysctl.failed", name=name, value=asked[name], error=error)
+        self._told = frozenset(failed)

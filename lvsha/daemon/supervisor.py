@@ -178,6 +178,7 @@ class Supervisor:
             "monitor": self._monitor.run(self._director.targets),
             "overrides": self._expire(),
             "drains": self._drains.run(),
+            "settings": self._keep_settings(),
             "pair": self._pair.run(),
             "api": self._serve_api(config.api),
         }
@@ -283,6 +284,11 @@ class Supervisor:
 
     def _set(self) -> None:
         self._settings.apply(self._director.config)
+
+    async def _keep_settings(self) -> None:
+        while True:
+            await asyncio.sleep(self._director.config.ipvs.look)
+            self._set()
 
     def _look(self, keys: Iterable[ServiceKey] | None = None) -> None:
         self._reconciler.look(keys)

@@ -9,16 +9,33 @@ between two connections.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import Protocol
 
 from lvsha.daemon.source_nat import SourceNatTable
 from lvsha.errors import KernelError
-from lvsha.kernel.ipvs import Failure, Ipvs
+from lvsha.kernel.ipvs import Failure, Info, Ipvs
 from lvsha.log import emit
 from lvsha.model import Observed, ServiceKey
 from lvsha.plan import IpvsStep, SetSourceNat, Step
+
+
+class Kernel(Protocol):
+    """What is used of `lvsha.kernel.ipvs.Ipvs`."""
+
+    async def info(self) -> Info:
+        """Version and table size."""
+
+    async def observe(self, keys: Collection[ServiceKey] | None = None) -> Observed:
+        """The table, or only the named services of it."""
+
+    async def apply(self, steps: Sequence[IpvsStep]) -> list[Failure]:
+        """Carry out the steps in order."""
+
+    def close(self) -> None:
+        """Let go of the kernel."""
 
 
 class Table:
@@ -33,10 +50,13 @@ class Table:
         needed: Callable[[], bool],
         fullnat: Callable[[], bool] = lambda: False,
         prepare: Callable[[], None] = lambda: None,
+        *,
+        find: Callable[[], Awaitable[Kernel]] = Ipvs.open,
     ) -> None:
         self._needed = needed
         self._prepare = prepare
-        self._ipvs: Ipvs | None = None
+        self._find = find
+        self._ipvs: Kernel | None = None
         self._lost: float | None = None
         self._source_nat = SourceNatTable(fullnat)
         self.words = "IPVS is not needed"
@@ -84,10 +104,9 @@ class Table:
         answers = [await self._source_nat.apply(s) for s in steps if isinstance(s, SetSourceNat)]
         return [failure for failure in answers if failure is not None]
 
-    async def _open(self) -> Ipvs:
-        ipvs = await Ipvs.open()
+    async def _open(self) -> Kernel:
+        ipvs = self._ipvs = await self._find()
         info = await ipvs.info()
-        self._ipvs = ipvs
         self.words = f"IPVS {info.version}, {info.table_size} buckets"
         self._prepare()
         if self._lost is None:

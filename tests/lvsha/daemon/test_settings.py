@@ -1,0 +1,114 @@
+"""Tests of lvsha.daemon.settings: which settings a configuration needs, and how they are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import ip_interface
+from typing import Any
+
+import pytest
+
+from lvsha.config import Config, IpvsConfig, SyncConfig, VipConfig, VrrpConfig
+from lvsha.daemon.settings import FORWARDING, Settings, wanted
+from lvsha.log import listening
+from lvsha.model import Family, Mode
+from tests.lab.network import Network, Node
+from tests.lab.services import config, server, service
+
+NAT = service(server(1))
+DR = service(replace(server(1), mode=Mode.DR))
+DR = replace(DR, mode=Mode.DR)
+VRRP = VrrpConfig(
+    "public", "front", 51, 3, Family.IPV4, 100, 1.0, (VipConfig(ip_interface("192.0.2.100/24"), "front"),)
+)
+
+
+def ipvs(cfg: Config) -> dict[str, str | int]:
+    """The wanted settings of IPVS, by their short names."""
+    prefix = "net.ipv4.vs."
+    return {n.removeprefix(prefix): v for n, v in wanted(cfg).items() if n.startswith(prefix)}
+
+
+def test_nothing_is_wanted_for_nothing() -> None:
+    """A pure VRRP pair touches no setting."""
+    assert wanted(config()) == {}
+
+
+def test_only_nat_needs_forwarding() -> None:
+    """Direct routing leaves forwarding alone: what a server sends does not come through here."""
+    assert wanted(config(NAT))[FORWARDING[Family.IPV4]] == 1
+    assert FORWARDING[Family.IPV4] not in wanted(config(DR))
+    six = replace(NAT, family=Family.IPV6)
+    assert FORWARDING[Family.IPV6] in wanted(config(six))
+
+
+def test_one_server_of_another_mode_counts() -> None:
+    """A NAT server in a service of direct routing needs forwarding too."""
+    mixed = replace(DR, servers=(*DR.servers, server(2)))
+    assert wanted(config(mixed))[FORWARDING[Family.IPV4]] == 1
+
+
+def test_sync_has_its_defaults_only_where_it_runs() -> None:
+    """Connections are told of at once and again every ten seconds, if they are told of at all."""
+    assert "sync_threshold" not in ipvs(config(NAT))
+    synced = ipvs(replace(config(NAT), sync=SyncConfig("back")))
+    assert (synced["sync_threshold"], synced["sync_refresh_period"]) == ("0 1", 10)
+
+
+def test_the_operator_has_the_last_word() -> None:
+    """What `[ipvs] sysctl` says replaces a default."""
+    chosen = IpvsConfig(sysctl={"sync_threshold": "3 50", "expire_nodest_conn": 0, "drop_entry": 1})
+    found = ipvs(replace(config(NAT), sync=SyncConfig("back"), ipvs=chosen))
+    assert (found["sync_threshold"], found["expire_nodest_conn"], found["drop_entry"]) == ("3 50", 0, 1)
+
+
+def test_a_hashing_pair_takes_strangers_in() -> None:
+    """Only where every TCP service hashes does a connection nobody told of find its server again."""
+    hashing = replace(NAT, scheduler="mh")
+    pair = {"vrrp": {"public": VRRP}}
+    assert ipvs(replace(config(hashing), **pair))["sloppy_tcp"] == 1
+    assert "sloppy_tcp" not in ipvs(config(hashing))
+    both = config(hashing, replace(NAT, name="other", port=81))
+    assert "sloppy_tcp" not in ipvs(replace(both, **pair))
+
+
+@pytest.fixture
+def lb1() -> Iterator[Node]:
+    """A node with settings of its own."""
+    net = Network()
+    net.segment("front", "192.0.2.0/24", "2001:db8:1::/64")
+    net.node("lb1", front=1)
+    with net:
+        yield net["lb1"]
+
+
+@pytest.mark.net
+def test_what_is_right_is_not_written_and_drift_is(lb1: Node) -> None:
+    """The first look writes and tells; the next is silent, until somebody else has been there."""
+    said: list[dict[str, Any]] = []
+    settings, cfg = Settings(), config(NAT)
+    lb1.sysctl("net.ipv4.ip_forward", 0)
+    with lb1.entered(), listening(said.append):
+        settings.apply(cfg)
+        settings.apply(cfg)
+        lb1.sysctl("net.ipv4.ip_forward", 0)
+        settings.apply(cfg)
+    changed = [(e["name"], e["before"], e["after"]) for e in said if e["event"] == "sysctl.changed"]
+    assert changed == [("net.ipv4.ip_forward", "0", "1")] * 2
+    assert lb1.sysctl("net.ipv4.ip_forward") == "1"
+
+
+@pytest.mark.net
+def test_a_setting_that_cannot_be_written_is_told_once(lb1: Node) -> None:
+    """A name that the kernel does not know stops no other setting and is no alert every half minute."""
+    said: list[dict[str, Any]] = []
+    cfg = replace(config(NAT), ipvs=IpvsConfig(sysctl={"no_such_thing": 1}))
+    settings = Settings()
+    lb1.sysctl("net.ipv4.ip_forward", 0)
+    with lb1.entered(), listening(said.append):
+        settings.apply(cfg)
+        settings.apply(cfg)
+    failed = [e["name"] for e in said if e["event"] == "sysctl.failed"]
+    assert failed.count("net.ipv4.vs.no_such_thing") == 1
+    assert lb1.sysctl("net.ipv4.ip_forward") == "1"

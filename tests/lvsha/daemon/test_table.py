@@ -1,0 +1,132 @@
+"""Tests of lvsha.daemon.table: when the kernel is asked, what is said when it is lost and when it is back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from lvsha.daemon.table import Table
+from lvsha.errors import KernelError
+from lvsha.kernel.ipvs import Info
+from lvsha.log import listening
+from lvsha.plan import AddService
+from tests.lab.fake_ipvs import FakeIpvs
+from tests.lab.services import service
+
+WEB = service()
+
+
+class Opened(FakeIpvs):
+    """An open conversation with the table in memory."""
+
+    closed = False
+
+    async def info(self) -> Info:
+        """As `Ipvs.info`."""
+        self._check_there()
+        return Info("1.2.1", 4096)
+
+    def close(self) -> None:
+        """As `Ipvs.close`."""
+        self.closed = True
+
+
+@dataclass
+class Desk:
+    """A kernel that can be taken away, and the table over it."""
+
+    needed: bool = True
+    absent: bool = False
+    """No IPVS can be found."""
+    conversations: list[Opened] = field(default_factory=list)
+    settled: int = 0
+    """How often the settings were written."""
+
+    def __post_init__(self) -> None:
+        self.table = Table(lambda: self.needed, prepare=self._settle, find=self._open)
+
+    @property
+    def kernel(self) -> Opened:
+        """The latest conversation."""
+        return self.conversations[-1]
+
+    def _settle(self) -> None:
+        self.settled += 1
+
+    async def _open(self) -> Opened:
+        if self.absent:
+            raise KernelError("the kernel has no IPVS")
+        self.conversations.append(Opened())
+        return self.kernel
+
+
+@pytest.fixture
+def said() -> Iterable[list[dict[str, Any]]]:
+    """Every event of the test."""
+    events: list[dict[str, Any]] = []
+    with listening(events.append):
+        yield events
+
+
+def names(said: list[dict[str, Any]]) -> list[str]:
+    """The names of events in order."""
+    return [e["event"] for e in said]
+
+
+async def test_a_kernel_that_is_not_needed_is_not_asked(said: list[dict[str, Any]]) -> None:
+    """A pure VRRP pair runs where there is no IPVS, and nothing is said of it."""
+    desk = Desk(needed=False, absent=True)
+    assert not (await desk.table.observe()).services
+    assert (desk.table.words, said) == ("IPVS is not needed", [])
+
+
+async def test_it_is_opened_once_and_settings_come_first(said: list[dict[str, Any]]) -> None:
+    """The first look finds IPVS and has the settings written; the next ones use the same conversation."""
+    desk = Desk()
+    await desk.table.observe()
+    assert await desk.table.apply([AddService(WEB.key, WEB.service)]) == []
+    assert list((await desk.table.observe([WEB.key])).services) == [WEB.key]
+    assert (len(desk.conversations), desk.settled) == (1, 1)
+    assert names(said) == ["kernel.ready"]
+    assert desk.table.words == "IPVS 1.2.1, 4096 buckets"
+
+
+async def test_a_kernel_without_ipvs_is_said_once_and_tried_at_every_look(said: list[dict[str, Any]]) -> None:
+    """`kernel.lost` is one alert; when IPVS comes it is told how long that took."""
+    desk = Desk(absent=True)
+    for _ in range(3):
+        with pytest.raises(KernelError):
+            await desk.table.observe()
+    assert names(said) == ["kernel.lost"]
+    assert desk.table.words == "the kernel has no IPVS"
+    desk.absent = False
+    await desk.table.observe()
+    assert names(said) == ["kernel.lost", "kernel.back"]
+    assert said[1]["seconds"] >= 0
+
+
+async def test_a_lost_conversation_is_closed_and_opened_anew(said: list[dict[str, Any]]) -> None:
+    """When the kernel stops answering the socket is let go of; with the next one settings are written."""
+    desk = Desk()
+    await desk.table.observe()
+    first = desk.kernel
+    first.gone = True
+    with pytest.raises(KernelError):
+        await desk.table.apply([AddService(WEB.key, WEB.service)])
+    assert first.closed
+    await desk.table.observe()
+    assert (len(desk.conversations), desk.settled) == (2, 2)
+    assert names(said) == ["kernel.ready", "kernel.lost", "kernel.back"]
+
+
+async def test_closing_leaves_the_table(said: list[dict[str, Any]]) -> None:
+    """The end of the daemon lets go of the socket alone, and may be said twice."""
+    desk = Desk()
+    await desk.table.apply([AddService(WEB.key, WEB.service)])
+    desk.table.close()
+    desk.table.close()
+    assert desk.kernel.closed
+    assert WEB.key in desk.kernel.services
