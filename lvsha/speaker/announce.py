@@ -28,6 +28,8 @@ class Target:
     address: Address
     interface: str
     mac: bytes
+    router: bool = False
+    """Whether the machine forwards there. Who hears that a router is none drops its routes by it."""
 
 
 @dataclass(slots=True)
@@ -102,7 +104,9 @@ class Announcements:
         self._queue(owner, targets, owner.garp.repeat)
 
     def _queue(self, owner: _Owner, targets: Sequence[Target], repeat: int) -> None:
-        frames = [(t.interface, announcement(t.address, t.mac)) for t in targets if len(t.mac) == 6]
+        frames = [
+            (t.interface, announcement(t.address, t.mac, router=t.router)) for t in targets if len(t.mac) == 6
+        ]
         for _ in range(repeat):
             for interface, frame in frames:
                 self._lanes.setdefault(interface, _Lane()).frames.append((owner, frame))

@@ -281,11 +281,15 @@ class Instance:
         """These addresses are here since now: tell the neighbours."""
         links = {link.index: link for link in self._node.tables.links.values()}
         targets = [
-            Target(place.address.ip, links[place.index].name, links[place.index].mac)
+            Target(place.address.ip, link.name, link.mac, router=self._routes(place.address.ip, link.name))
             for place in places
-            if place.index in links
+            if (link := links.get(place.index)) is not None
         ]
         self._node.announcements.begin(self.spec.name, targets, self.spec.garp)
+
+    def _routes(self, address: Address, interface: str) -> bool:
+        """What the router flag of a neighbour advertisement says (RFC 4861, 7.2.5; RFC 9568, 6.4.1)."""
+        return address.version == 6 and self._node.forwards(interface)
 
     def _places(self) -> list[Place]:
         """Where the addresses belong, as far as the interfaces are there."""

@@ -6,6 +6,7 @@ The tables are filled by one look at the kernel and kept by what it tells afterw
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
@@ -13,7 +14,7 @@ from typing import Protocol
 
 from lvsha.kernel.addresses import OURS, Held, Place
 from lvsha.kernel.links import Link
-from lvsha.kernel.sysctl import Sysctl
+from lvsha.kernel.sysctl import Sysctl, SysctlError, read
 from lvsha.speaker.announce import Announcements
 from lvsha.speaker.conflicts import Conflicts
 from lvsha.speaker.lease import Leases
@@ -129,6 +130,12 @@ class Node:
     virtual: frozenset[Address] = field(default_factory=frozenset)
     """Every virtual address of every instance."""
     _prepared: set[int] = field(default_factory=set)
+
+    def forwards(self, interface: str) -> bool:
+        """Whether the machine is an IPv6 router on an interface."""
+        with contextlib.suppress(SysctlError):
+            return read(f"net/ipv6/conf/{interface}/forwarding") not in ("", "0")
+        return False
 
     def prepare(self, interface: str) -> None:
         """Make an interface fit to hold virtual addresses, once.

@@ -48,11 +48,11 @@ def neighbour_advertisement(address: IPv6Address, mac: bytes, *, router: bool = 
     return _ETHERNET.pack(_ALL_NODES_MAC, mac, _TYPE_IPV6) + header + body
 
 
-def announcement(address: Address, mac: bytes) -> bytes:
-    """The frame that announces an address of either family at `mac`."""
+def announcement(address: Address, mac: bytes, *, router: bool = False) -> bytes:
+    """The frame that announces an address of either family at `mac`; `router` is told over IPv6 only."""
     if isinstance(address, IPv4Address):
         return gratuitous_arp(address, mac)
-    return neighbour_advertisement(address, mac)
+    return neighbour_advertisement(address, mac, router=router)
 
 
 class Announcer:
