@@ -59,6 +59,10 @@ _FORWARD = {"net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1}
 # nor the drop action, but cls_bpf; SKF_AD_RANDOM (include/uapi/linux/filter.h) is at 0xfffff038.
 _DROP = "1,6 0 0 2"
 _DROP_SOME = "4,32 0 0 4294963256,37 0 1 {above},6 0 0 4294967295,6 0 0 2"
+# Ethertype 0x800 and protocol 112, or ethertype 0x86dd and next header 112.
+_DROP_ADVERTS = (
+    "9,40 0 0 12,21 0 2 2048,48 0 0 23,21 3 4 112,21 0 3 34525,48 0 0 20,21 0 1 112,6 0 0 2,6 0 0 4294967295"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +147,16 @@ class Node:
         """Put the cable back."""
         self._port(segment, "up")
 
-    def cut(self, segment: str, direction: Direction = "both", *, loss: float = 1.0) -> None:
+    def cut(
+        self, segment: str, direction: Direction = "both", *, loss: float = 1.0, adverts: bool = False
+    ) -> None:
         """Lose packets silently (carrier stays), one way or both; `loss` is the share that gets lost.
 
-        A second call replaces the first one's loss in the directions that it names.
+        With `adverts` nothing but VRRP is lost, and all of that. A second call replaces the first one's loss
+        in the directions that it names.
         """
         program = _DROP if loss >= 1 else _DROP_SOME.format(above=int(loss * 0xFFFFFFFF))
+        program = _DROP_ADVERTS if adverts else program
         port = self.name
         # Seen from the bridge: what the node sends comes in.
         sides = {"out": ["ingress"], "in": ["egress"], "both": ["ingress", "egress"]}[direction]
