@@ -75,9 +75,10 @@ def _director(config: Path, node: str | None, console: bool | None) -> Body:
 
 def _speaker(console: bool | None) -> Callable[[str], Body]:
     def of(runtime: str) -> Body:
-        def body(pipe: int) -> int:
-            from lvsha.speaker.process import run
+        # Before the fork, unlike everything else: a speaker that is started again has no time for imports.
+        from lvsha.speaker.process import run
 
+        def body(pipe: int) -> int:
             return run(Path(runtime), pipe=pipe, console=console)
 
         return body

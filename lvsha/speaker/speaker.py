@@ -284,6 +284,7 @@ class Speaker:
         return shell
 
     # --- what an operator or the director wants of one instance --------------------------------
+    # Who asked is known to the director, so it is the director that says so.
 
     def _track(self, track: Track) -> None:
         shell = self._of(track.instance)
@@ -302,7 +303,6 @@ class Speaker:
         shell = self._of(name)
         if self._memory is not None:
             self._remember(replace(self._memory, held={**self._memory.held, name: why}))
-        self._tell(shell, "vrrp.held", by=why)
         shell.hold(_by_hand(name))
 
     def _release(self, name: str) -> None:
@@ -310,15 +310,12 @@ class Speaker:
         if self._memory is not None:
             held = {other: why for other, why in self._memory.held.items() if other != name}
             self._remember(replace(self._memory, held=held))
-        self._tell(shell, "vrrp.released", by="the director")
         self._take_back(shell)
         shell.release(_by_hand(name))
 
     def _failover(self, command: Failover) -> Reply | None:
         shell = self._of(command.instance) if command.instance else self._group(command.group or "")
         why = self._handovers.begin(shell, command)
-        if not why:
-            self._tell(shell, "vrrp.failover", by="the director")
         return Reply(id=command.id, ok=False, why=why) if why else None
 
     def _handed(self, shell: Shell, reply: Reply) -> None:
@@ -343,10 +340,6 @@ class Speaker:
             self._talk.send(role)
         if shell.state is State.MASTER and self._memory is not None and shell.key in self._memory.yielded:
             self._take_back(shell)
-
-    def _tell(self, shell: Shell, event: str, **fields: object) -> None:
-        first = shell.specs[0]
-        self._talk.say(event, instance=first.name, interface=first.interface, **fields)
 
     def _status(self, number: int) -> StatusReport:
         dropped = Counter(self._node.sockets.dropped)
