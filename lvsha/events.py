@@ -385,6 +385,19 @@ _EVENTS = (
     _event("director.back", _INFO, "seconds", "The speaker hears the director again, after so long."),
     _event("peer.connected", _INFO, "peer address", "The other director answers."),
     _alert("peer.lost", _WARNING, "peer address error", "The other director does not answer."),
+    _event(
+        "peer.refused",
+        _WARNING,
+        "source reason detail count",
+        "Somebody who came as the other director, or the other director itself, is not listened to; "
+        "told once a minute and reason, with the count.",
+    ),
+    _alert(
+        "peer.unavailable",
+        _ERROR,
+        "address error",
+        "The port for the other director cannot be listened on; it is tried again.",
+    ),
     _alert(
         "state.discarded",
         _ERROR,
