@@ -17,15 +17,14 @@ from lvsha.api import views
 from lvsha.api.metrics import render
 from lvsha.api.target import ServerRef, resolve, select, unknown
 from lvsha.config import Config, ServerConfig, ServiceConfig
-from lvsha.daemon import vrrp_views
+from lvsha.daemon import doctor, vrrp_views
 from lvsha.daemon.director import Director
-from lvsha.daemon.doctor import examine
 from lvsha.daemon.pair import Pair
 from lvsha.daemon.plain import plain
 from lvsha.daemon.reconciler import Reconciler
 from lvsha.daemon.table import Table
 from lvsha.desired import Placement
-from lvsha.errors import InputError
+from lvsha.errors import InputError, KernelError
 from lvsha.health import State
 from lvsha.log import Journal, emit
 from lvsha.model import Counters, Observed, ServerState, ServiceState
@@ -111,7 +110,19 @@ class Controller:
 
     async def doctor(self) -> list[views.FindingView]:
         """What is wrong, or about to be, with this director and its kernel."""
-        return examine(self._config, self._reconciler.observed)
+        trouble, observed = "", self._reconciler.observed
+        try:
+            observed = await self._reconciler.see()
+        except KernelError as error:
+            trouble = str(error)
+        facts = await doctor.look(
+            self._config,
+            observed,
+            trouble=trouble,
+            refused=[str(failed.error) for failed in self._reconciler.failures],
+            report=await self._pair.status() if self._config.vrrp else None,
+        )
+        return doctor.judge(self._config, facts)
 
     def events(self, since: int | None) -> AsyncIterator[dict[str, Any]]:
         """Events from a number on, without end."""

@@ -166,10 +166,14 @@ class Reconciler:
                 self._ended.notify_all()
         return self._last
 
+    async def see(self) -> Observed:
+        """The whole table as it is now; does nothing. Raises KernelError."""
+        async with self._table:
+            return await self._kernel.observe()
+
     async def preview(self) -> list[Step]:
         """What a whole look would do now; does nothing."""
-        async with self._table:
-            observed = await self._kernel.observe()
+        observed = await self.see()
         config, known = self._truth.wanted()
         return list((await self._think(config, lambda: desired(config, known), observed)).steps)
 

@@ -80,12 +80,13 @@ def vrrp(asked: Session, instance: str | None) -> None:
 
 
 @click.command()
+@click.option("-v", "--verbose", is_flag=True, help="Show what was looked at and is well, too.")
 @as_json
 @session
-def doctor(asked: Session) -> int:
+def doctor(asked: Session, verbose: bool) -> int:
     """What is wrong, or about to be; exits with 1 when something is."""
     answer = asked.client.get("/v1/doctor")
-    asked.tell(answer, _findings)
+    asked.tell(answer, _all_findings if verbose else _findings)
     return Status.FAILED if any(f["severity"] == "error" for f in answer) else Status.DONE
 
 
@@ -226,10 +227,19 @@ def _tracker(t: dict[str, Any]) -> str:
     return f"{'ok' if t['ok'] else 'failed'} ({effect}) {t['detail']}".rstrip()
 
 
+def _all_findings(answer: list[dict[str, Any]]) -> None:
+    _tell_findings(answer, answer)
+
+
 def _findings(answer: list[dict[str, Any]]) -> None:
-    for f in answer:
+    _tell_findings([f for f in answer if f["severity"] != "ok"], answer)
+
+
+def _tell_findings(shown: list[dict[str, Any]], answer: list[dict[str, Any]]) -> None:
+    for f in shown:
         show.line(f"{f['severity']:<8} {f['subject']}: {f['finding']}")
         if f["command"]:
             show.line(f"         {f['command']}")
     wrong = sum(f["severity"] in ("warning", "error") for f in answer)
-    show.line(f"{plural(wrong, 'thing')} to look at" if wrong else "all is well")
+    well = f"all is well: {plural(len(answer) - wrong, 'thing')} looked at"
+    show.line(f"{plural(wrong, 'thing')} to look at" if wrong else well)

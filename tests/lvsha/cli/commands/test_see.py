@@ -124,7 +124,9 @@ def test_held(cli: Command) -> None:
 
 def test_doctor(cli: Command, director: Director) -> None:
     """Findings with the command that mends them; status 1 when something is wrong."""
-    assert cli("doctor").out == "ok       kernel: IPVS 1.2.1 answers\nall is well\n"
+    assert cli("doctor").out == "all is well: 1 thing looked at\n"
+    verbose = cli("doctor", "--verbose").out
+    assert verbose == "ok       kernel: IPVS 1.2.1 answers\nall is well: 1 thing looked at\n"
     director.findings = [
         FindingView("error", "ip_forward", "is 0: nothing is forwarded", "sysctl -w net.ipv4.ip_forward=1"),
         FindingView("warning", "clock", "is not synchronised"),

@@ -1,0 +1,81 @@
+"""The services' addresses: held by somebody, by one only, and on a lease."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lvsha.api.views import FindingView
+from lvsha.config import Config, VrrpConfig
+from lvsha.daemon.doctor.facts import SOMEWHERE, Facts, holder_of, per_link
+from lvsha.daemon.doctor.finding import error, ok, sysctl, warning
+from lvsha.kernel.addresses import OURS, Held
+from lvsha.kernel.routes import Way
+from lvsha.model import Address, Family
+from lvsha.speaker.messages import State
+
+
+def judge(config: Config, facts: Facts) -> Iterator[FindingView]:
+    """Everything about who holds the addresses, and whether clients' packets may come in."""
+    addresses = {s.address for s in config.services.values() if s.address is not None}
+    for address in sorted(addresses, key=lambda a: (a.version, a)):
+        yield from _address(address, config, facts)
+        yield from _strict(address, config, facts)
+
+
+def _address(address: Address, config: Config, facts: Facts) -> Iterator[FindingView]:
+    subject, held = f"address {address}", facts.having(address)
+    holder = holder_of(address, config)
+    if holder is not None:
+        yield from _moving(subject, holder, held, facts)
+    elif not held:
+        where = "no interface here has it" + (", and no VRRP instance holds it" if config.vrrp else "")
+        yield error(subject, f"{where}: clients reach nobody", f"ip address add {address} dev INTERFACE")
+    elif config.vrrp:
+        where = facts.name(held[0].place.index)
+        words = f"is on {where}, and no VRRP instance holds it: it stays here when this director fails"
+        yield warning(subject, words, "put it under [vrrp.NAME] addresses or excluded")
+    else:
+        yield ok(subject, f"is on {facts.name(held[0].place.index)}")
+
+
+def _moving(subject: str, holder: VrrpConfig, held: list[Held], facts: Facts) -> Iterator[FindingView]:
+    status = facts.instance(holder.name)
+    foreign = [one for one in held if one.mark != OURS]
+    for one in foreign:
+        place, where = one.place.address, facts.name(one.place.index)
+        words = (
+            f"is on {where}, but not put there by lvsha: it stays when vrrp.{holder.name} moves, and two "
+            "directors answer for it"
+        )
+        yield error(subject, words, f"ip address del {place} dev {where}")
+    if status is None:
+        return  # that the speaker is silent is told once, elsewhere
+    if status.state is State.MASTER and not held:
+        yield error(
+            subject, f"vrrp.{holder.name} is master here, and no interface has it", "lvsha-cli events"
+        )
+    elif status.state is State.MASTER and not foreign:
+        lease = f"on a lease of {holder.lease} s" if holder.lease else "for good"
+        yield ok(subject, f"is held by vrrp.{holder.name}, {lease}")
+    elif status.state is not State.MASTER and status.master is None:
+        words = f"nobody holds it, as far as vrrp.{holder.name} hears: {status.state.value}, {status.why}"
+        yield error(subject, words, f"lvsha-cli vrrp {holder.name}")
+    elif status.state is not State.MASTER and not held:
+        yield ok(subject, f"is held by {status.master}, which advertises vrrp.{holder.name}")
+
+
+def _strict(address: Address, config: Config, facts: Facts) -> Iterator[FindingView]:
+    """rp_filter = 1 drops a packet that comes in where the way back to its sender does not lead out."""
+    entry, back = facts.entry(address, config), facts.ways.get(SOMEWHERE[Family.IPV4])
+    if address.version != 4 or entry is None or not isinstance(back, Way):
+        return
+    name, out = facts.name(entry), facts.name(back.index)
+    # net/ipv4/fib_frontend.c, IN_DEV_RPFILTER: the higher of the two counts.
+    names = [per_link(name, "rp_filter"), per_link("all", "rp_filter")]
+    if max(facts.number(n) or 0 for n in names) != 1 or back.index == entry:
+        return
+    words = (
+        f"clients' packets come in on {name}, and the way back to the world leads out by {out}: "
+        "rp_filter drops them"
+    )
+    yield warning(f"address {address}", words, sysctl((names[0], 2)))

@@ -1,0 +1,73 @@
+"""Tests of lvsha.daemon.doctor.fullnat."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+from lvsha.config import Config
+from lvsha.daemon.doctor.facts import Facts
+from lvsha.daemon.doctor.fullnat import COUNT, LOOSE, MAX, judge
+from lvsha.kernel.addresses import OURS
+from lvsha.model import Mode, SourceNatState
+from lvsha.speaker.messages import State
+from tests.lab.facts import FRONT, bad, facts, held, pair, report, status, vrrp
+from tests.lab.services import config, server, service
+
+LOCAL = ip_address("10.0.0.100")
+WEB = replace(service(replace(server(11), mode=Mode.FULLNAT)), mode=Mode.FULLNAT, local_addresses=(LOCAL,))
+CFG = pair(config(WEB), vrrp("192.0.2.100/24", "10.0.0.100/24"))
+
+
+def spoiled(name: str, value: str) -> Facts:
+    """All is well but for one setting."""
+    well = facts(CFG)
+    return replace(well, sysctls={**well.sysctls, name: value})
+
+
+def serious(cfg: Config, seen: Facts) -> list[tuple[str, str]]:
+    """Severity and subject of what is worse than worth knowing."""
+    return [(f.severity, f.subject) for f in bad(judge(cfg, seen)) if f.severity != "info"]
+
+
+def test_all_is_well_and_the_capacity_is_told() -> None:
+    """One address carries 64,500 connections to a server's port."""
+    assert serious(CFG, facts(CFG)) == []
+    (info,) = bad(judge(CFG, facts(CFG)))
+    assert info.finding == "1 local address carries about 64500 connections to each server's port"
+
+
+def test_no_word_without_the_mode() -> None:
+    """Connection tracking is nobody's business elsewhere."""
+    cfg = config(service(server(11)))
+    assert list(judge(cfg, facts(cfg))) == []
+
+
+def test_rules_that_somebody_changed() -> None:
+    """The difference is told as the kernel's side tells it."""
+    well = facts(CFG)
+    altered = replace(well.observed, source_nat=SourceNatState(altered="the table lvsha is gone"))
+    (found,) = [f for f in judge(CFG, replace(well, observed=altered)) if f.severity == "error"]
+    assert found.finding == "is not as it should be: the table lvsha is gone"
+
+
+def test_a_connection_table_that_fills_up() -> None:
+    """At four fifths it is time to make it larger."""
+    assert serious(CFG, spoiled(COUNT, "209000")) == []
+    assert serious(CFG, spoiled(COUNT, "210000")) == [("warning", MAX)]
+
+
+def test_a_strict_connection_tracking_breaks_a_failover() -> None:
+    """In a pair tcp_loose must be on; one director alone may do without."""
+    assert serious(CFG, spoiled(LOOSE, "0")) == [("error", LOOSE)]
+    alone = config(WEB)
+    well = facts(alone, held=(held("10.0.0.100/32", FRONT),))
+    assert serious(alone, replace(well, sysctls={**well.sysctls, LOOSE: "0"})) == []
+
+
+def test_a_local_address_that_is_not_here() -> None:
+    """A master must have it, a backup must not."""
+    own = (held("192.0.2.1/24", FRONT), held("192.0.2.100/24", FRONT, mark=OURS))
+    assert serious(CFG, facts(CFG, held=own)) == [("error", "service web")]
+    backup = report(status(state=State.BACKUP))
+    assert serious(CFG, facts(CFG, held=own[:1], report=backup)) == []

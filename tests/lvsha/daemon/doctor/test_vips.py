@@ -1,0 +1,93 @@
+"""Tests of lvsha.daemon.doctor.vips."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from lvsha.daemon.doctor.facts import Facts
+from lvsha.daemon.doctor.vips import judge
+from lvsha.kernel.addresses import OURS
+from lvsha.speaker.messages import State
+from tests.lab.facts import BACK, FRONT, bad, facts, held, pair, report, status, vrrp
+from tests.lab.services import config, server, service
+
+ALONE = config(service(server(1)))
+PAIR = pair(ALONE)
+OWN = held("192.0.2.1/24", FRONT)
+LEASED = held("192.0.2.100/24", FRONT, mark=OURS)
+
+
+def backup(**changes: object) -> Facts:
+    """The node is the backup and has no virtual address."""
+    return facts(PAIR, held=(OWN,), report=report(status(state=State.BACKUP, **changes)))
+
+
+def test_one_director_has_the_address_or_nobody_has() -> None:
+    """Without VRRP an address that is on no interface is an error with the command that adds it."""
+    assert bad(judge(ALONE, facts(ALONE))) == []
+    (found,) = bad(judge(ALONE, facts(ALONE, held=(OWN,))))
+    assert (found.severity, found.command) == ("error", "ip address add 192.0.2.100 dev INTERFACE")
+
+
+def test_master_and_backup_are_well() -> None:
+    """The master has it on a lease, the backup has not and hears who does."""
+    (ok,) = judge(PAIR, facts(PAIR))
+    assert ok.finding == "is held by vrrp.public, on a lease of 4 s"
+    (ok,) = judge(PAIR, backup(master="192.0.2.2"))
+    assert ok.finding == "is held by 192.0.2.2, which advertises vrrp.public"
+
+
+@pytest.mark.parametrize("state", [State.MASTER, State.BACKUP])
+def test_a_permanent_address_is_never_let_go(state: State) -> None:
+    """Somebody put the address there by hand: on master and backup alike it is an error."""
+    spoiled = facts(PAIR, held=(OWN, held("192.0.2.100/32", FRONT)), report=report(status(state=state)))
+    (found,) = bad(judge(PAIR, spoiled))
+    assert (found.severity, found.command) == ("error", "ip address del 192.0.2.100/32 dev front")
+
+
+def test_a_master_without_the_address() -> None:
+    """The kernel refused it, or somebody keeps taking it away."""
+    (found,) = bad(judge(PAIR, facts(PAIR, held=(OWN,))))
+    assert (found.severity, "no interface has it" in found.finding) == ("error", True)
+
+
+def test_an_address_that_nobody_in_the_pair_holds() -> None:
+    """A backup that hears no master, and an instance at fault, say that nobody has it."""
+    for state in (State.BACKUP, State.FAULT):
+        (found,) = bad(judge(PAIR, facts(PAIR, held=(OWN,), report=report(status(state=state, master=None)))))
+        assert (found.severity, "nobody holds it" in found.finding) == ("error", True)
+
+
+def test_an_address_that_no_instance_holds() -> None:
+    """In a pair, an address outside of VRRP stays behind: a warning if it is here, else an error."""
+    other = pair(ALONE, vrrp("192.0.2.101/24"))
+    here = facts(other, held=(OWN, held("192.0.2.100/24", FRONT)))
+    assert [f.severity for f in bad(judge(other, here))] == ["warning"]
+    assert [f.severity for f in bad(judge(other, replace(here, held=(OWN,))))] == ["error"]
+
+
+def test_a_silent_speaker_is_not_blamed_on_the_address() -> None:
+    """Without a report nothing is claimed about who holds it."""
+    assert list(judge(PAIR, facts(PAIR, report=None))) == []
+
+
+def strict(name: str, out: int) -> Facts:
+    """rp_filter is 1 on one interface or all, and the world is reached by another one."""
+    well = facts(PAIR)
+    ways = {a: replace(w, index=out) if not w.local else w for a, w in well.ways.items()}  # type: ignore[union-attr]  # all are ways
+    return replace(well, ways=ways, sysctls={**well.sysctls, f"net/ipv4/conf/{name}/rp_filter": "1"})
+
+
+@pytest.mark.parametrize("name", ["front", "all"])
+def test_a_strict_filter_drops_clients_that_are_answered_another_way(name: str) -> None:
+    """Their packets come in on front, the default route leaves by back."""
+    (found,) = bad(judge(PAIR, strict(name, BACK)))
+    assert (found.severity, found.command) == ("warning", "sysctl -w net/ipv4/conf/front/rp_filter=2")
+
+
+def test_a_strict_filter_is_none_of_our_business_elsewhere() -> None:
+    """With the way back by the same interface, or strict on another one, nothing is dropped."""
+    assert bad(judge(PAIR, strict("front", FRONT))) == []
+    assert bad(judge(PAIR, strict("back", BACK))) == []
