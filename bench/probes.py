@@ -1,6 +1,6 @@
 """How many checks one process does, and what other ways of making them would cost.
 
-    python bench/probes.py [--count 1000] [--parallel 50] [--loop asyncio|uvloop] [--only NAME ...]
+    python bench/probes.py [--count 1000] [--parallel 50] [--loop asyncio|uvloop] [--only NAME]...
 
 A server in a process of its own answers on loopback. Each way makes `count` checks, `parallel` at a
 time, each under its own deadline as the monitor does it. `cpu` is this process's own time, so the
@@ -32,6 +32,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 import checks
 from checks.http import Http, Https
+from checks.ping import Ping
+from checks.script import Script
 from checks.tcp import Tcp
 from checks.tls import Tls
 
@@ -155,6 +157,8 @@ def ways(clear: int, tls: int, ca: str) -> Ways:
         "http": product(Http(), clear),
         "http, body regex": product(Http(body="ok"), clear),
         "https, verified": product(Https(tls=Tls(ca=ca)), tls),
+        "ping": product(Ping(), 0),
+        "script /bin/true": product(Script(command=("/bin/true",)), 0),
         "aiohttp, session a check": aiohttp_each(f"http://{ADDRESS}:{clear}/"),
         "aiohttp, shared session": aiohttp_shared(f"http://{ADDRESS}:{clear}/"),
         "asyncio streams, httptools": streams(clear),

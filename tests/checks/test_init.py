@@ -15,6 +15,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "script": {"command": ("true",)},
     "dns": {"name": "."},
     "ssh": {"banner_only": True},
+    "realserver": {"user": "root", "key": "/k", "known_hosts": "/h"},
 }
 
 
@@ -22,11 +23,11 @@ NEEDED: dict[str, dict[str, Any]] = {
 def test_kind(kind: str) -> None:
     """Each kind is a frozen, slotted, hashable value with a probe, and needs no argument but these."""
     check: Any = KINDS[kind](**NEEDED.get(kind, {}))
-    assert isinstance(check, Check)
     assert {check: 1}[dataclasses.replace(check)] == 1
     assert not hasattr(check, "__dict__")
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(check, dataclasses.fields(check)[0].name, "x")
+    assert isinstance(check, Check)
 
 
 def test_unknown_kind() -> None:
