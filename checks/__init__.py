@@ -25,6 +25,7 @@ _WHERE = {
     "udp": ("checks.udp", "Udp"),
     "ping": ("checks.ping", "Ping"),
     "script": ("checks.script", "Script"),
+    "realserver": ("checks.realserver", "Realserver"),
 }
 
 

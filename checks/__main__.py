@@ -20,7 +20,16 @@ from typing import Any
 import checks
 from checks.settings import descriptions, is_address
 
-_PORTS = {"http": 80, "https": 443, "ssh": 22, "dns": 53, "smtp": 25, "ping": 0, "script": 0}
+_PORTS = {
+    "http": 80,
+    "https": 443,
+    "ssh": 22,
+    "dns": 53,
+    "smtp": 25,
+    "ping": 0,
+    "script": 0,
+    "realserver": 22,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
 from itertools import pairwise
 
@@ -41,6 +41,11 @@ def path(source: str, mark: int) -> list[str]:
 def within(field: str, value: float, least: float, most: float) -> list[str]:
     """A number's range."""
     return [] if least <= value <= most else [f"{field}: {value} is not within {least} and {most}"]
+
+
+def one_of(field: str, text: str, words: Sequence[str]) -> list[str]:
+    """A word out of a few."""
+    return [] if text in words else [f"{field}: {text!r} is none of {', '.join(filter(None, words))}"]
 
 
 def pattern(field: str, text: str) -> list[str]:

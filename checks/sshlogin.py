@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncssh
@@ -75,13 +77,43 @@ class _Client(asyncssh.SSHClient):
 
 async def probe(check: Ssh, stream: Stream, address: str, port: int, what: str) -> Outcome:
     """Log in over a connected stream, which the caller closes, and run the command."""
+    async with logged_in(check, stream, address, port, what) as connection:
+        return await _judge(check, connection, what)
+
+
+async def script(
+    check: Ssh, stream: Stream, address: str, port: int, what: str, text: str, most: int
+) -> tuple[int | None, bytes]:
+    """Log in and have `sh` carry out a script; its exit status (None: it was killed) and output.
+
+    Raises ProbeError for an output of more than `most` bytes, and as `probe` does.
+    """
+    async with logged_in(check, stream, address, port, what) as connection:
+        done = f"{what} logged in as {check.user}"
+        # Over its standard input: whatever the user's login shell is, it has only these two words to read.
+        process = await _begin(connection, "exec sh -s", text.encode(), most, f"{done}, a script")
+        output = await _read(process, most, f"{done}, the script")
+        if len(output) > most:
+            raise ProbeError(f"it wrote more than {most} bytes: {quote(output)}")
+        await process.wait_closed()
+        return process.exit_status, output
+
+
+@asynccontextmanager
+async def logged_in(
+    check: Ssh, stream: Stream, address: str, port: int, what: str
+) -> AsyncIterator[asyncssh.SSHClientConnection]:
+    """Be logged in over a connected stream, which the caller closes.
+
+    Raises ProbeError for whatever the server does that a server should not.
+    """
     trusted = _trusted(check, address, port)
     client = _Client()
     trying(f"{what}: connected, waiting for an SSH identification")
     try:
         connection = await _login(check, client, stream, trusted, address, port, what)
         try:
-            return await _judge(check, connection, what)
+            yield connection
         finally:
             connection.abort()
             await connection.wait_closed()
@@ -128,15 +160,7 @@ async def _judge(check: Ssh, connection: asyncssh.SSHClientConnection, what: str
 
 
 async def _command(check: Ssh, connection: asyncssh.SSHClientConnection, done: str) -> Outcome:
-    trying(f"{done} asked for")
-    process: asyncssh.SSHClientProcess[bytes] = await connection.create_process(
-        check.command,
-        stdin=asyncssh.DEVNULL,
-        stderr=asyncssh.STDOUT,
-        encoding=None,
-        request_pty=False,
-        window=min(check.max_output, 65536),
-    )
+    process = await _begin(connection, check.command, b"", check.max_output, done)
     output = await _read(process, check.max_output, done)
     if len(output) > check.max_output:
         return Outcome(ok=False, detail=f"{done} wrote more than {check.max_output} bytes: {quote(output)}")
@@ -148,6 +172,25 @@ async def _command(check: Ssh, connection: asyncssh.SSHClientConnection, done: s
     if not re.search(check.output, output.decode("utf-8", "replace")):
         return Outcome(ok=False, detail=f"{done} (expected {check.output!r})")
     return Outcome(ok=True, detail=done)
+
+
+async def _begin(
+    connection: asyncssh.SSHClientConnection, command: str, stdin: bytes, most: int, done: str
+) -> asyncssh.SSHClientProcess[bytes]:
+    """Have a command run that reads `stdin` and may write about `most` bytes."""
+    trying(f"{done} asked for")
+    process: asyncssh.SSHClientProcess[bytes] = await connection.create_process(
+        command,
+        stdin=asyncssh.PIPE if stdin else asyncssh.DEVNULL,
+        stderr=asyncssh.STDOUT,
+        encoding=None,
+        request_pty=False,
+        window=min(most, 65536),
+    )
+    if stdin:
+        process.stdin.write(stdin)
+        process.stdin.write_eof()
+    return process
 
 
 async def _read(process: asyncssh.SSHClientProcess[bytes], most: int, done: str) -> bytes:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_interface
+from ipaddress import IPv4Interface, IPv6Address, IPv6Interface, ip_interface
 from types import MappingProxyType
 
 from checks.audit.preparation import INTERFACE, Address
 from checks.base import quote
 
+BEGIN = "lvsha-audit 1"
 ALL = "all"
 """The entry of /proc/sys/net/*/conf that is none of an interface."""
 
@@ -120,8 +121,10 @@ class Facts:
 def parse(output: bytes) -> Facts:
     """The facts in what the script wrote. Raises AuditError."""
     lines = output.decode("utf-8", "replace").splitlines()
-    if not lines or lines[0] != "lvsha-audit 1":
+    if BEGIN not in lines:
         raise AuditError(f"no audit came back, but {quote(output, 100)}")
+    # A login may greet first.
+    lines = lines[lines.index(BEGIN) :]
     if "no-ip" in lines[1:2]:
         raise AuditError("the server has no `ip` command: install iproute2")
     if lines[-1] != "end":
@@ -129,8 +132,8 @@ def parse(output: bytes) -> Facts:
     found = _Found()
     for line in lines[1:-1]:
         found.take(line)
-    if ALL not in found.ipv4 or "lo" not in found.links:
-        raise AuditError("the audit does not tell of `lo` and of net.ipv4.conf.all")
+    if not {"all", "default"} <= found.ipv4.keys() or "lo" not in found.links:
+        raise AuditError("the audit does not tell of `lo`, net.ipv4.conf.all and net.ipv4.conf.default")
     return Facts(
         links=found.links,
         addresses=tuple(found.addresses),
@@ -228,7 +231,7 @@ _DETAILS = re.compile(r"\\ +(ipip|sit|gre|ip6tnl|ip6gre) (?:(\S+) )?remote (\S+)
 
 
 def _link(text: str) -> Link:
-    """`3: eth0@if4: <UP,...> mtu 1500 ...\\    link/ether ...\\    veth ...`."""
+    r"""`3: eth0@if4: <UP,...> mtu 1500 ...\    link/ether ...\    veth ...`."""
     found = _LINK.match(text)
     kind = _TYPE.search(text)
     if found is None:
@@ -260,7 +263,7 @@ _HELD = re.compile(r"\d+: (\S+) +(inet6?) (\S+)(?: peer \S+)?.*? scope (\S+)", r
 
 
 def _held(text: str) -> Held | None:
-    """`2: eth0    inet 10.0.1.11/24 brd 10.0.1.255 scope global eth0\\ ...`; other families are passed over."""
+    """`2: eth0    inet 10.0.1.11/24 brd 10.0.1.255 scope global ...`; other families are passed over."""
     found = _HELD.match(text)
     if found is None:
         if " inet" in text:

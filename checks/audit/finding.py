@@ -33,6 +33,8 @@ class Finding:
     """What sets it right. Empty where only a person can decide that."""
     advice: str = ""
     """Then: what that person may do."""
+    stops: bool = False
+    """No set-up goes on over it."""
 
     @property
     def ok(self) -> bool:
@@ -55,5 +57,5 @@ class Finding:
 
 
 def stop(setting: str, found: str, needed: str, why: str, advice: str) -> Finding:
-    """An error that only a person can set right: no set-up goes on over it."""
-    return Finding(setting, found, needed, Severity.ERROR, why, (), advice)
+    """An error that only a person can set right, and that no set-up goes on over."""
+    return Finding(setting, found, needed, Severity.ERROR, why, (), advice, stops=True)

@@ -19,6 +19,16 @@ INTERFACE = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.:@+-]{1,15}", re.ASCII)
 """Names of interfaces that may stand in a command; the kernel allows almost any byte."""
 
 
+def _port_problems(tunnel: Encapsulation) -> list[str]:
+    if tunnel.kind == "gue" and not tunnel.port:
+        return ["port: missing: gue travels over UDP"]
+    if tunnel.kind != "gue" and tunnel.port:
+        return [f"port: {tunnel.kind} has none; only gue travels over UDP"]
+    if tunnel.kind == "ipip" and tunnel.checksum != "none":
+        return ["checksum: ipip has no header that one could stand in"]
+    return ["checksum: remote is of gue only"] if (tunnel.kind, tunnel.checksum) == ("gre", "remote") else []
+
+
 @dataclass(frozen=True, slots=True)
 class Encapsulation:
     """How packets of mode `tun` are wrapped: the director's `tunnel`, in the same words."""
@@ -32,8 +42,8 @@ class Encapsulation:
 
     def __post_init__(self) -> None:
         settings.require(
-            one_of("kind", self.kind, KINDS),
-            one_of("checksum", self.checksum, CHECKSUMS),
+            settings.one_of("kind", self.kind, KINDS),
+            settings.one_of("checksum", self.checksum, CHECKSUMS),
             settings.within("port", self.port, 0, 65535),
             _port_problems(self),
         )
@@ -60,7 +70,7 @@ class Preparation:
 
     def __post_init__(self) -> None:
         settings.require(
-            one_of("mode", self.mode, MODES),
+            settings.one_of("mode", self.mode, MODES),
             [] if self.vips else ["vips: missing"],
             problems(self.vips, self.local, self.device, self.interfaces, self.directors),
             _mode_problems(self),
@@ -100,11 +110,6 @@ def problems(
     ]
 
 
-def one_of(field: str, text: str, words: tuple[str, ...]) -> list[str]:
-    """A word out of a few."""
-    return [] if text in words else [f"{field}: {text!r} is none of {', '.join(words)}"]
-
-
 def _vip(text: str) -> list[str]:
     if not settings.is_address(text) or "%" in text:
         return [f"vips: {text!r} is not an IP address"]
@@ -114,19 +119,9 @@ def _vip(text: str) -> list[str]:
     return []
 
 
-def _port_problems(tunnel: Encapsulation) -> list[str]:
-    if tunnel.kind == "gue" and not tunnel.port:
-        return ["port: missing: gue travels over UDP"]
-    if tunnel.kind != "gue" and tunnel.port:
-        return [f"port: {tunnel.kind} has none; only gue travels over UDP"]
-    if tunnel.kind == "ipip" and tunnel.checksum != "none":
-        return ["checksum: ipip has no header that one could stand in"]
-    return ["checksum: remote is of gue only"] if (tunnel.kind, tunnel.checksum) == ("gre", "remote") else []
-
-
 def _mode_problems(wanted: Preparation) -> list[str]:
     if wanted.mode == "tun":
-        return ["interfaces: lo is no interface to be still on"] if "lo" in wanted.interfaces else []
+        return []
     of_tun = (
         ("tunnel", wanted.tunnel != Encapsulation()),
         ("local", wanted.local),

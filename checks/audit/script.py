@@ -10,6 +10,7 @@ LARGEST = 1 << 20
 """Bytes of output: room for some thousand interfaces."""
 
 SCRIPT = r"""
+exec 2>/dev/null
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; LC_ALL=C; export PATH LC_ALL
 say() { while IFS= read -r line; do printf '%s %s\n' "$1" "$line"; done; }
 # Of interfaces that are no tunnels the beginning is enough.
@@ -22,16 +23,16 @@ links() {
         printf 'link %s\n' "$line"
     done
 }
-value() { v=-; IFS= read -r v 2>/dev/null <"$1"; printf ' %s' "${v:--}"; }
+value() { v=-; IFS= read -r v <"$1"; printf ' %s' "${v:--}"; }
 echo 'lvsha-audit 1'
 command -v ip >/dev/null || { echo 'no-ip'; exit 0; }
 IFS= read -r release </proc/sys/kernel/osrelease; echo "kernel $release"
-{ ip -o -d link show 2>/dev/null || ip -o link show; } | links
+{ ip -o -d link show || ip -o link show; } | links
 ip -o address show | say address
 ip -o -4 route show default | say route
-ip -o -6 route show default 2>/dev/null | say route
-ip -6 neighbour show proxy 2>/dev/null | say proxy
-if fou=$(ip fou show 2>/dev/null); then
+ip -o -6 route show default | say route
+ip -6 neighbour show proxy | say proxy
+if fou=$(ip fou show); then
     echo 'fou'
     printf '%s\n' "$fou" | say fou
 fi

@@ -7,9 +7,8 @@ are named after the word `dev` throughout: `ip` takes a bare `d` or `up` for som
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
-
-from checks.audit.preparation import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +114,18 @@ class SetMtu:
 
 @dataclass(frozen=True, slots=True)
 class SetSysctl:
-    """Give a setting under net another value."""
+    """Give a setting of net.ipv4.conf another value."""
 
-    name: str
-    """As sysctl(8) takes it: with slashes where an interface has a dot in its name."""
+    interface: str
+    """`all` for every one."""
+    setting: str
     value: int
     before: int
+
+    @property
+    def name(self) -> str:
+        """As sysctl(8) takes it."""
+        return sysctl(4, self.interface, self.setting)
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -166,8 +171,11 @@ ORDER: tuple[type, ...] = (LoadModule, AddFou, AddLink, SetSysctl, SetMtu, SetUp
 """What may fail comes first, where it harms nothing; an address comes when everything is still about it."""
 
 
-def ordered(steps: list[Step]) -> list[Step]:
-    """The steps, each once, in an order that is safe to stop after any of them."""
+def ordered(steps: Iterable[Step]) -> list[Step]:
+    """The steps, each once, in an order that is safe to stop after any of them.
+
+    The other way round is the order to take them back in.
+    """
     return sorted(dict.fromkeys(steps), key=lambda step: ORDER.index(type(step)))
 
 
@@ -177,11 +185,6 @@ def shown(command: tuple[str, ...]) -> str:
 
 
 def sysctl(version: int, interface: str, setting: str) -> str:
-    """The name of an interface's setting: net.ipv4.conf.eth0.arp_ignore."""
+    """The name of an interface's setting, with slashes where the interface has a dot in its name."""
     parts = ("net", f"ipv{version}", "conf", interface, setting)
     return ("/" if "." in interface else ".").join(parts)
-
-
-def whole(address: Address) -> str:
-    """An address with the prefix of a single one."""
-    return f"{address}/{address.max_prefixlen}"

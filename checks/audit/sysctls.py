@@ -32,8 +32,8 @@ _ARP = (
     ("arp_ignore", (1, 2, 8), 1, "asked by ARP for a service's address, the server answers and steals it"),
     ("arp_announce", (2,), 2, "the server's own ARP questions name a service's address, and steal it"),
 )
-ABSENT = 0
-"""What counts for an interface of which the kernel has no settings yet."""
+DEFAULT = "default"
+"""What an interface begins with that is yet to be made."""
 
 
 def arp(wanted: Preparation, facts: Facts) -> Iterator[Finding]:
@@ -52,7 +52,7 @@ def arp(wanted: Preparation, facts: Facts) -> Iterator[Finding]:
 def _still(wanted: Preparation, facts: Facts, link: Link) -> Iterator[Finding]:
     for setting, good, want, why in _ARP:
         mend = settle(facts, link.name, setting, good, want, alone=bool(wanted.interfaces))
-        yield finding(facts, link.name, setting, " or ".join(map(str, good)), mend, why)
+        yield finding(facts, link.name, setting, str(want), mend, why)
 
 
 def reverse_path(facts: Facts, device: str, *, addressed: bool) -> Finding:
@@ -94,9 +94,9 @@ def finding(
 
 
 def _values(facts: Facts, interface: str, setting: str) -> tuple[int, int]:
-    own = facts.ipv4.get(interface)
-    return getattr(facts.ipv4[ALL], setting), ABSENT if own is None else getattr(own, setting)
+    own = facts.ipv4.get(interface, facts.ipv4[DEFAULT])
+    return getattr(facts.ipv4[ALL], setting), getattr(own, setting)
 
 
 def _set(interface: str, setting: str, before: int, value: int) -> SetSysctl:
-    return SetSysctl(sysctl(4, interface, setting), value, before)
+    return SetSysctl(interface, setting, value, before)

@@ -28,6 +28,7 @@ COMMANDS = {
     "hold": ("steer", "Keep this director from being master."),
     "release": ("steer", "Let this director be master again."),
     "events": ("events", "What has happened, and what happens."),
+    "realserver": ("realserver", "Make a real server ready for dr or tun, or look at one."),
     "config": ("config", "Check, explain or show the configuration."),
     "completion": ("completion", "Print the shell's completion script."),
 }

@@ -22,13 +22,16 @@ LARGEST = 16 * 1024 * 1024
 _NEW = ".new-"
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Replace the file's content, durably, with mode 0600. Raises StateError, and leaves the old file."""
+def write_atomic(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Replace the file's content, durably, with this mode whatever the umask is.
+
+    Raises StateError, and leaves the old file.
+    """
     temporary = f".{path.name}{_NEW}{secrets.token_hex(4)}"
     try:
         with _directory(path.parent) as directory:
             try:
-                _write_new(temporary, data, directory)
+                _write_new(temporary, data, mode, directory)
                 os.rename(temporary, path.name, src_dir_fd=directory, dst_dir_fd=directory)
             except BaseException:
                 with contextlib.suppress(OSError):
@@ -88,10 +91,11 @@ def _directory(path: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _write_new(name: str, data: bytes, directory: int) -> None:
+def _write_new(name: str, data: bytes, mode: int, directory: int) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(name, flags, 0o600, dir_fd=directory)
     with os.fdopen(descriptor, "wb", buffering=0) as file:
+        os.fchmod(descriptor, mode)
         rest = memoryview(data)
         while rest:
             rest = rest[file.write(rest) :]

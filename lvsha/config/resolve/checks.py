@@ -69,7 +69,8 @@ class Checks:
             rise=table.rise,
             fall=table.fall,
             jitter=table.jitter,
-            port=table.port,
+            # An SSH server is not where the service is.
+            port=getattr(check, "usual_port", None) if table.port is None else table.port,
             address=table.address,
         )
         self._findings.extend(_timing(config, path))

@@ -9,6 +9,7 @@ from typing import Literal
 from lvsha.config.decode import Findings, Written, WrittenService
 from lvsha.config.problems import Finding, KeyPath, did_you_mean, error, warning
 from lvsha.config.resolve.checks import Checks, Reference
+from lvsha.config.resolve.realservers import complete
 from lvsha.config.schema.services import PersistenceTable, ServerTable, ServiceTable, TunnelTable
 from lvsha.config.schema.values import shown
 from lvsha.config.settings import (
@@ -147,17 +148,36 @@ class Services:
             check = self._checks.find(entry.check, (*path, "check"))
         else:
             check = own if asked is not None else named.check
+        mode, tunnel = Mode(entry.mode or service.mode), _tunnel(entry.tunnel)
+        if check is not None:
+            check = self._complete(check, mode, service.address, tunnel, named.address, (*path, "check"))
         return ServerConfig(
             name=named.name,
             address=named.address,
             port=entry.port if entry.port is not None else service.port or 0,
-            mode=Mode(entry.mode or service.mode),
+            mode=mode,
             weight=named.weight if entry.weight is None else entry.weight,
             upper=entry.upper,
             lower=entry.lower,
-            tunnel=_tunnel(entry.tunnel),
+            tunnel=tunnel,
             check=check,
         )
+
+    def _complete(
+        self,
+        check: CheckConfig,
+        mode: Mode,
+        vip: Address | None,
+        tunnel: Tunnel,
+        server: Address,
+        path: KeyPath,
+    ) -> CheckConfig | None:
+        match complete(check, mode, vip, tunnel, server, path):
+            case CheckConfig() as whole:
+                return whole
+            case finding:
+                self._findings.add(finding)
+                return None
 
     def _named(self, entry: ServerTable, path: KeyPath) -> NamedServer | None:
         match entry:
