@@ -14,7 +14,18 @@ import pytest
 import uvloop
 
 from checks import Check, Outcome, run
-from tests.lab.targets import LOOPBACK, Pki, Probe, Serve, Servers, Sshd, connections_to, make_pki, openssh
+from tests.lab.targets import (
+    LOOPBACK,
+    Pki,
+    Probe,
+    Serve,
+    Servers,
+    Sshd,
+    connections_to,
+    make_pki,
+    nginx,
+    openssh,
+)
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -72,3 +83,10 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     """A real OpenSSH server."""
     with openssh(tmp_path_factory.mktemp("sshd")) as sshd:
         yield sshd
+
+
+@pytest.fixture(scope="session")
+def nginx_ports(tmp_path_factory: pytest.TempPathFactory, pki: Pki) -> Iterator[tuple[int, int]]:
+    """The ports, in clear and under TLS, of a real nginx that wants the PROXY protocol."""
+    with nginx(tmp_path_factory.mktemp("nginx"), pki.good) as ports:
+        yield ports

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -353,6 +354,31 @@ async def test_proxy_protocol(serve: Serve, probe: Probe, version: int) -> None:
     assert (await probe(Http(proxy_protocol=version), await serve(talk))).ok
     start = {1: b"PROXY TCP4 127.0.0.1 127.0.0.1 ", 2: b"\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c"}[version]
     assert seen[0].startswith(start)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+async def test_nginx(nginx_ports: tuple[int, int], probe: Probe, pki: Pki, version: int) -> None:
+    """A real server takes the request, in clear and under TLS, and believes the PROXY header."""
+    port, tls_port = nginx_ports
+    body = r"^127\.0\.0\.7:\d+ GET /healthz www\.example\.com$"
+    check = Http(
+        path="/healthz", host="www.example.com", body=body, proxy_protocol=version, source="127.0.0.7"
+    )
+    outcome = await probe(check, port)
+    assert outcome.ok, outcome.detail
+    outcome = await probe(replace(check, tls=Tls(ca=pki.authority)), tls_port)
+    assert outcome.ok, outcome.detail
+
+
+async def test_nginx_answers(nginx_ports: tuple[int, int], probe: Probe) -> None:
+    """Redirects, chunks, HEAD and a missing PROXY header of a real server are what they are."""
+    port, _ = nginx_ports
+    base = Http(proxy_protocol=1)
+    assert "answered 301 to " in (await probe(replace(base, path="/old"), port)).detail
+    assert (await probe(replace(base, path="/chunks/index.html", body="^127.0.0.1 chunked$"), port)).ok
+    assert (await probe(replace(base, method="HEAD"), port)).ok
+    assert (await probe(replace(base, method="POST", send="x" * 1000), port)).ok
+    assert not (await probe(Http(), port)).ok
 
 
 async def test_https(serve: Serve, probe: Probe, pki: Pki) -> None:

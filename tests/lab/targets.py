@@ -11,6 +11,7 @@ import ssl
 import stat
 import subprocess
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -245,3 +246,49 @@ def openssh(where: Path) -> Iterator[Sshd]:
         follower.wait()
         if made:
             chroot.rmdir()
+
+
+NGINX = """
+daemon off;
+master_process off;
+pid {where}/pid;
+error_log {where}/error.log;
+events {{}}
+http {{
+    access_log off;
+    client_body_temp_path {where}/1; proxy_temp_path {where}/2; fastcgi_temp_path {where}/3;
+    uwsgi_temp_path {where}/4; scgi_temp_path {where}/5;
+    server {{
+        listen {address}:{port} proxy_protocol;
+        listen {address}:{tls_port} ssl proxy_protocol;
+        ssl_certificate {certificate};
+        ssl_certificate_key {certificate};
+        location / {{ return 200 "$proxy_protocol_addr:$proxy_protocol_port $request_method $uri $host\\n"; }}
+        location /old {{ return 301 /new; }}
+        location /chunks {{ ssi on; alias {where}/pages/; }}
+    }}
+}}
+"""
+
+
+@contextmanager
+def nginx(where: Path, certificate: str) -> Iterator[tuple[int, int]]:
+    """An nginx that wants the PROXY protocol; its ports in clear and under TLS."""
+    with socket.socket() as first, socket.socket() as second:
+        for sock in (first, second):
+            sock.bind((LOOPBACK, 0))
+        port, tls_port = first.getsockname()[1], second.getsockname()[1]
+    (where / "pages").mkdir()
+    (where / "pages" / "index.html").write_text("<!--#echo var='host' --> chunked\n")
+    text = NGINX.format(where=where, address=LOOPBACK, port=port, tls_port=tls_port, certificate=certificate)
+    (where / "nginx.conf").write_text(text)
+    program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    assert program, "nginx is not installed"
+    process = subprocess.Popen([program, "-p", str(where), "-c", str(where / "nginx.conf")])
+    try:
+        while not (where / "pid").exists() and process.poll() is None:
+            time.sleep(0.01)
+        yield port, tls_port
+    finally:
+        process.kill()
+        process.wait()
