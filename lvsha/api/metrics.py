@@ -77,6 +77,10 @@ def _director(status: StatusView, events: int) -> Iterator[Metric]:
     yield _gauge("lvsha_config_generation", "Configurations read since the start.", status.config_generation)
     yield _gauge("lvsha_warnings", "Things an operator should look at.", len(status.warnings))
     yield _gauge("lvsha_servers_drained", "Servers set aside by hand.", status.servers_drained)
+    peer = GaugeMetricFamily("lvsha_peer_connected", "1: the other director is connected.", labels=("peer",))
+    for p in status.peers:
+        peer.add_metric((p.name,), p.connected)
+    yield peer
     yield CounterMetricFamily("lvsha_events", "Events since the start.", value=events)
 
 

@@ -16,6 +16,21 @@ from lvsha.model import Counters
 
 
 @dataclass(frozen=True, slots=True)
+class PeerView:
+    """Another director."""
+
+    name: str
+    address: str
+    connected: bool
+    since: float
+    """When it was connected or lost; at the beginning, when that was."""
+    version: str | None
+    """Of the lvsha it runs; None: unknown."""
+    same_config: bool | None
+    """Whether it runs the same configuration; None: unknown."""
+
+
+@dataclass(frozen=True, slots=True)
 class StatusView:
     """The director in one glance."""
 
@@ -37,6 +52,8 @@ class StatusView:
     """Set aside by hand: drained or disabled. They are counted as up or down as well."""
     warnings: tuple[str, ...] = ()
     """What an operator should look at, each a sentence; empty when all is well."""
+    peers: tuple[PeerView, ...] = ()
+    """The other directors, where `[peer]` is configured."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from lvsha.config import Config, ServerConfig, ServiceConfig
 from lvsha.daemon import doctor, vrrp_views
 from lvsha.daemon.director import Director
 from lvsha.daemon.pair import Pair
+from lvsha.daemon.peers import Peers
 from lvsha.daemon.plain import plain
 from lvsha.daemon.reconciler import Reconciler
 from lvsha.daemon.table import Table
@@ -47,6 +48,7 @@ class Controller:
         pair: Pair,
         journal: Journal,
         reload: Reload,
+        peers: Peers,
     ) -> None:
         self._director = director
         self._reconciler = reconciler
@@ -54,6 +56,7 @@ class Controller:
         self._pair = pair
         self._journal = journal
         self._reload = reload
+        self._peers = peers
         self._started = time.time()
 
     # --- what there is ------------------------------------------------------------------------
@@ -78,6 +81,7 @@ class Controller:
             servers_unknown=len(states) - states.count("up") - states.count("down"),
             servers_drained=sum(_set_aside(s.override) for s in servers),
             warnings=self._warnings(),
+            peers=self._peers.views(),
         )
 
     async def services(self) -> list[views.ServiceView]:
@@ -302,7 +306,8 @@ class Controller:
         stands = [f"service {n} is {w.value}" for n, w in self._director.words.items() if w not in quiet]
         failed = [f"step refused: {f.error}" for f in self._reconciler.failures]
         speaker = self._pair.instances and not self._pair.link.connected
-        return (*stands, *failed, *(["the speaker does not answer"] if speaker else []))
+        silent = ["the speaker does not answer"] if speaker else []
+        return (*stands, *failed, *silent, *self._peers.warnings())
 
     def _instances(self, instance: str | None) -> list[str]:
         names = list(self._config.vrrp)

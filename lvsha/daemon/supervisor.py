@@ -32,12 +32,13 @@ from lvsha.daemon.drains import Drains
 from lvsha.daemon.memory import Memory
 from lvsha.daemon.monitor import Monitor
 from lvsha.daemon.pair import Pair
+from lvsha.daemon.peers import Peers
 from lvsha.daemon.reconciler import Reconciler
 from lvsha.daemon.settings import Settings
 from lvsha.daemon.table import Table
 from lvsha.daemon.tasks import eternal
 from lvsha.desired import source_nats
-from lvsha.errors import KernelError, UnavailableError
+from lvsha.errors import KernelError, StateError, UnavailableError
 from lvsha.log import Journal, emit, listening, setup
 from lvsha.model import ServiceKey
 from lvsha.store import sweep
@@ -46,6 +47,8 @@ BEAT = 0.5
 """Seconds between two words to the parent."""
 FIRST_VERDICTS = 15.0
 """Seconds after which the gate opens although some servers are not judged yet."""
+PEERS_WORDS = 2.0
+"""Seconds from the start after which the gate opens although a peer has not been heard."""
 API_AGAIN = 5.0
 """Seconds before it is tried again to serve the API."""
 FAILED = 1
@@ -139,8 +142,15 @@ class Supervisor:
         self._monitor = Monitor(self._director.report)
         self._pair = Pair(config, lambda name: self._director.standing(name).in_service)
         self._drains = Drains(self._director, self._reconciler)
+        self._peers = Peers(self._director)
         self._control = Controller(
-            self._director, self._reconciler, self._table, self._pair, self._journal, self.reload
+            self._director,
+            self._reconciler,
+            self._table,
+            self._pair,
+            self._journal,
+            self.reload,
+            self._peers,
         )
         self._reloading = asyncio.Lock()
 
@@ -180,6 +190,7 @@ class Supervisor:
             "drains": self._drains.run(),
             "settings": self._keep_settings(),
             "pair": self._pair.run(),
+            "peers": self._peers.run(),
             "api": self._serve_api(config.api),
         }
         self._tasks = [eternal(group, name, body) for name, body in bodies.items()]
@@ -215,6 +226,7 @@ class Supervisor:
                 await self._director.all_judged()
         except TimeoutError:
             why = f"{FIRST_VERDICTS:g} s have passed"
+        await self._heard()
         await self._programmed()
         await self._pair.open_gate()
         emit("daemon.ready", seconds=round(time.monotonic() - self._begun, 3), why=why)
@@ -230,9 +242,19 @@ class Supervisor:
                 return
             await asyncio.sleep(BEAT)
 
+    async def _heard(self) -> None:
+        """What was said to the peer while this node was away must hold before this node is master."""
+        left = self._begun + PEERS_WORDS - time.monotonic()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, left)):
+                await self._peers.heard()
+
     async def _expire(self) -> None:
         while True:
-            due = self._director.expire()
+            try:
+                due = self._director.expire()
+            except StateError:  # told, and tried again
+                due = None
             wait = 60.0 if due is None else max(0.0, min(60.0, due - time.time()))
             try:
                 async with asyncio.timeout(wait):
@@ -270,6 +292,7 @@ class Supervisor:
         self._monitor.follow(self._director.targets)
         self._want_speaker(config)
         await self._pair.reconfigure(config)
+        await self._peers.reconfigure()
         gc.freeze()
 
     def _want_speaker(self, config: Config) -> None:

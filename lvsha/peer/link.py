@@ -42,8 +42,8 @@ class Pace:
     """Without a word of the peer's, or of ours getting through, until the connection is given up."""
     least: float = 0.1
     """Before the first new attempt to connect; then twice as long each time ..."""
-    most: float = 2.0
-    """... up to this. Not more: a director that starts waits for its peer's words no longer."""
+    most: float = 1.0
+    """... up to this. Not more: a director that starts waits only so long for its peer's words."""
     steady: float = 10.0
     """After a connection of this length the next attempt comes soon again."""
     patience: float = 10.0

@@ -24,6 +24,7 @@ from lvsha.api.target import ServerRef, resolve, select, unknown
 from lvsha.api.views import (
     FindingView,
     OverrideView,
+    PeerView,
     ReloadView,
     ServerView,
     ServiceView,
@@ -98,6 +99,7 @@ class Director:
         self.steps = ["set tcp 192.0.2.100:80 server 10.0.0.1:80 weight 10"]
         self.findings = [FindingView("ok", "kernel", "IPVS 1.2.1 answers")]
         self.warnings: tuple[str, ...] = ()
+        self.peers: tuple[PeerView, ...] = ()
         self.generation = 1
         self.left = asyncio.Event()
         """Set when somebody who followed the events has gone."""
@@ -134,6 +136,7 @@ class Director:
             servers_unknown=0,
             servers_drained=sum(s.override is not None for s in servers),
             warnings=self.warnings,
+            peers=self.peers,
         )
 
     async def services(self) -> list[ServiceView]:

@@ -69,7 +69,7 @@ class Site:
         home = self.directory / name
         home.mkdir(exist_ok=True)
         node = config(service(server(1), server(2)))
-        return Director(node, Memory(home), look=_look)
+        return Director(node, Memory(home), look=look)
 
     @asynccontextmanager
     async def running(self, name: str, *, about: About = ABOUT) -> AsyncIterator[Director]:
@@ -131,7 +131,7 @@ class Site:
         self._stack.close()
 
 
-def _look(keys: Iterable[ServiceKey] | None = None) -> None:
+def look(keys: Iterable[ServiceKey] | None = None) -> None:
     """There is no kernel here to look at."""
 
 

@@ -126,9 +126,18 @@ def _status(s: dict[str, Any]) -> None:
             ("kernel", s["kernel"]),
             ("services", s["services"]),
             ("servers", f"{up}, {s['servers_drained']} set aside by hand"),
+            *(("peer", _peer(p)) for p in s.get("peers", ())),
             *(("warning", w) for w in s["warnings"]),
         ]
     )
+
+
+def _peer(p: dict[str, Any]) -> str:
+    name = f"{p['name']} ({p['address']})"
+    if not p["connected"]:
+        return f"{name} not connected for {age(p['since'])}"
+    config = {True: "the same", False: "another", None: "unknown"}[p["same_config"]]
+    return f"{name} connected for {age(p['since'])}, lvsha {p['version'] or '-'}, configuration: {config}"
 
 
 def _services(answer: list[dict[str, Any]]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from lvsha.api.metrics import render
+from lvsha.api.views import PeerView
 from lvsha.model import Counters
 from lvsha.overrides import Kind
 from tests.lab.control import INSTANCES, SERVERS, Director
@@ -43,6 +44,18 @@ async def test_director() -> None:
     assert at(found, "lvsha_role", role="backup") == 0
     assert at(found, "lvsha_events_total") == 0
     assert at(found, "process_open_fds") > 0
+
+
+async def test_peers() -> None:
+    """Each other director is connected or not."""
+    director = Director()
+    director.peers = (
+        PeerView("lb2", "192.0.2.2", True, 1_700_000_000.0, "0.1.0", True),
+        PeerView("lb3", "192.0.2.3", False, 1_700_000_000.0, None, None),
+    )
+    found = await samples(director)
+    assert at(found, "lvsha_peer_connected", peer="lb2") == 1
+    assert at(found, "lvsha_peer_connected", peer="lb3") == 0
 
 
 async def test_service() -> None:

@@ -17,6 +17,7 @@ from lvsha.daemon.control import Controller
 from lvsha.daemon.director import Director
 from lvsha.daemon.memory import Memory
 from lvsha.daemon.pair import Pair
+from lvsha.daemon.peers import Peers
 from lvsha.daemon.reconciler import Reconciler
 from lvsha.desired import target_of
 from lvsha.errors import InputError, KernelError
@@ -68,7 +69,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         return views.ReloadView(2)
 
     pair = Pair(cfg, lambda name: director.standing(name).in_service)
-    control = Controller(director, reconciler, Words(), pair, journal, reload)
+    control = Controller(director, reconciler, Words(), pair, journal, reload, Peers(director))
     made = Desk(control, director, table, reloads)
     for number in (1, 2, 3):
         made.report(number, True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from lvsha.api.views import FindingView
+from lvsha.api.views import FindingView, PeerView
 from lvsha.cli.commands import see
 from tests.lab.control import Director
 from tests.lvsha.cli.conftest import Command
@@ -27,6 +27,23 @@ def test_status(cli: Command, monkeypatch: pytest.MonkeyPatch) -> None:
         "services  5\n"
         "servers   5 up, 1 down, 0 unknown, 0 set aside by hand\n"
     )
+
+
+def test_status_of_the_peers(cli: Command, director: Director, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other directors: for how long they are there or away, and what they run."""
+    monkeypatch.setattr(time, "time", lambda: 1_700_007_300.0)
+    director.peers = (
+        PeerView("lb2", "192.0.2.2", True, 1_700_007_000.0, "0.1.0", True),
+        PeerView("lb3", "192.0.2.3", True, 1_700_007_000.0, "0.2.0", None),
+        PeerView("lb4", "192.0.2.4", True, 1_700_007_000.0, "0.1.0", False),
+        PeerView("lb5", "192.0.2.5", False, 1_700_000_000.0, None, None),
+    )
+    assert cli("status").out.splitlines()[6:] == [
+        "peer      lb2 (192.0.2.2) connected for 5m, lvsha 0.1.0, configuration: the same",
+        "peer      lb3 (192.0.2.3) connected for 5m, lvsha 0.2.0, configuration: unknown",
+        "peer      lb4 (192.0.2.4) connected for 5m, lvsha 0.1.0, configuration: another",
+        "peer      lb5 (192.0.2.5) not connected for 2h 1m",
+    ]
 
 
 def test_status_for_monitoring(cli: Command, director: Director) -> None:
