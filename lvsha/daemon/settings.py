@@ -36,6 +36,14 @@ SYNC: Mapping[str, int | str] = {
     # Both ends' socket buffers; the kernel caps it by net.core.rmem_max and wmem_max.
     "sync_sock_size": 1 << 20,
 }
+FULLNAT: Mapping[str, int | str] = {
+    # A connection that a failover brings is taken up in its midst.
+    "net.netfilter.nf_conntrack_tcp_loose": 1,
+    # A director that has a connection back, after the other one had it, knows only where its sequence
+    # numbers were, and would let what is beyond that window pass without source NAT.
+    "net.netfilter.nf_conntrack_tcp_be_liberal": 1,
+}
+"""What source NAT needs of connection tracking (Documentation/networking/nf_conntrack-sysctl.rst)."""
 HASHING = ("sh", "mh")
 
 
@@ -47,6 +55,8 @@ def wanted(config: Config) -> Mapping[str, str | int]:
         # What NAT sends back to a client is forwarded by the ordinary routing code.
         if modes & {Mode.NAT, Mode.FULLNAT}:
             settings[FORWARDING[service.family]] = 1
+        if Mode.FULLNAT in modes:
+            settings |= FULLNAT
     return settings
 
 

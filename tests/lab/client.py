@@ -17,7 +17,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from tests.lab.network import Node
@@ -47,6 +47,16 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """An answer."""
+
+    server: str
+    """The name of the server that gave it."""
+    seen: str
+    """The client's address as the server saw it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Client:
     """A test's hold on a running client."""
 
@@ -54,11 +64,20 @@ class Client:
 
     async def ask(self, address: str, port: int, kind: Kind = "http", *, patience: float = 5) -> str:
         """One request; the name of the server that answered. Raises AssertionError when none did."""
+        return (await self.served(address, port, kind, patience=patience)).server
+
+    async def served(
+        self, address: str, port: int, kind: Kind = "http", *, source: str | None = None, patience: float = 5
+    ) -> Served:
+        """One request, from an address of the client's; who answered, and whom it saw.
+
+        Raises AssertionError when nobody did.
+        """
         answer = await self._ask(
-            "ask", patience + 5, address=address, port=port, kind=kind, patience=patience
+            "ask", patience + 5, address=address, port=port, kind=kind, source=source, patience=patience
         )
-        assert answer["server"] is not None, f"{kind} {address}:{port}: {answer['failure']}"
-        return str(answer["server"])
+        assert "failure" not in answer, f"{kind} {address}:{port}: {answer['failure']}"
+        return Served(**answer)
 
     async def load(
         self, address: str, port: int, kind: Kind = "http", *, interval: float = 0.01, patience: float = 1
@@ -74,14 +93,24 @@ class Client:
         """End the load, let its last requests end, and return its account."""
         return _report(await self._ask("finish", 30))
 
-    async def hold(self, address: str, port: int, count: int) -> Counter[str]:
-        """Open connections to an echo server, use each once, and keep them; how many each server has."""
-        answer = await self._ask("hold", 60, address=address, port=port, count=count)
+    async def hold(
+        self, address: str, port: int, count: int, *, source: str | None = None, source_port: int = 0
+    ) -> Counter[str]:
+        """Open connections to an echo server, use each once, and keep them; how many each server has.
+
+        They come from `source`, and from `source_port` and the ports that follow it (0: any).
+        """
+        answer = await self._ask(
+            "hold", 60, address=address, port=port, count=count, source=source, source_port=source_port
+        )
         return Counter(answer["served"])
 
-    async def alive(self, *, patience: float = 5) -> int:
-        """How many held connections still answer, each from the server that it began with."""
-        return int((await self._ask("alive", patience + 5, patience=patience))["alive"])
+    async def alive(self, *, patience: float = 5, size: int = 5) -> int:
+        """How many held connections still answer, each from the server that it began with.
+
+        `size`: bytes that are sent there and back over each of them.
+        """
+        return int((await self._ask("alive", patience + 5, patience=patience, size=size))["alive"])
 
     async def release(self) -> None:
         """Close the held connections."""
@@ -148,12 +177,14 @@ class _Program:
             answer = await getattr(self, f"do_{order.pop('do')}")(**order)
             writer.write(json.dumps(answer or {}).encode() + b"\n")
 
-    async def do_ask(self, address: str, port: int, kind: str, patience: float) -> dict[str, Any]:
+    async def do_ask(
+        self, address: str, port: int, kind: str, source: str | None, patience: float
+    ) -> dict[str, Any]:
         try:
             async with asyncio.timeout(patience):
-                return {"server": await _REQUESTS[kind](address, port)}
+                return asdict(await _REQUESTS[kind](address, port, source))
         except (OSError, EOFError, ValueError) as error:
-            return {"server": None, "failure": _reason(error)}
+            return {"failure": _reason(error)}
 
     async def do_load(self, address: str, port: int, kind: str, interval: float, patience: float) -> None:
         self._account = _Account(time.monotonic())
@@ -171,20 +202,23 @@ class _Program:
         await asyncio.gather(*self._requests)
         return self._account.report(max(report_at, self._account.last))
 
-    async def do_hold(self, address: str, port: int, count: int) -> dict[str, Any]:
+    async def do_hold(
+        self, address: str, port: int, count: int, source: str | None, source_port: int
+    ) -> dict[str, Any]:
         served: Counter[str] = Counter()
-        for _ in range(count):
-            streams = await asyncio.open_connection(address, port)
-            server = await _echo(streams)
+        for number in range(count):
+            local = _local(address, source, source_port + number if source_port else 0)
+            streams = await asyncio.open_connection(address, port, local_addr=local)
+            server = (await _echo(streams)).server
             served[server] += 1
             self._held.append((server, streams))
         return {"served": served}
 
-    async def do_alive(self, patience: float) -> dict[str, Any]:
+    async def do_alive(self, patience: float, size: int) -> dict[str, Any]:
         async def lives(server: str, streams: Streams) -> bool:
             try:
                 async with asyncio.timeout(patience):
-                    return await _echo(streams) == server
+                    return (await _echo(streams, b"hello".ljust(size, b"."))).server == server
             except (OSError, EOFError, ValueError):
                 return False
 
@@ -211,55 +245,64 @@ class _Program:
         begun = time.monotonic()
         try:
             async with asyncio.timeout(patience):
-                server = await request(address, port)
+                server = (await request(address, port, None)).server
         except (OSError, EOFError, ValueError) as error:
             self._account.failures[_reason(error)] += 1
         else:
             self._account.answered(server, begun, time.monotonic())
 
 
-Request = Callable[[str, int], Awaitable[str]]
-"""One exchange with a server; its name."""
+Request = Callable[[str, int, str | None], Awaitable[Served]]
+"""One exchange with a server at an address and port, from an address."""
 
 
-async def _http(address: str, port: int) -> str:
-    reader, writer = await asyncio.open_connection(address, port)
+def _local(address: str, source: str | None, port: int = 0) -> tuple[str, int] | None:
+    if source is None and not port:
+        return None
+    return source or ("::" if ":" in address else "0.0.0.0"), port
+
+
+async def _http(address: str, port: int, source: str | None) -> Served:
+    reader, writer = await asyncio.open_connection(address, port, local_addr=_local(address, source))
     try:
         writer.write(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
         head, _, _ = (await reader.read()).partition(b"\r\n\r\n")
         status, *headers = head.decode().split("\r\n")
         if " 200 " not in status:
             raise ValueError(status)
-        return next(line.split(": ")[1] for line in headers if line.startswith("X-Server"))
+        fields = dict(line.split(": ", 1) for line in headers)
+        return Served(fields["X-Server"], fields["X-Client"])
     finally:
         writer.close()
 
 
-async def _tcp(address: str, port: int) -> str:
-    streams = await asyncio.open_connection(address, port)
+async def _tcp(address: str, port: int, source: str | None) -> Served:
+    streams = await asyncio.open_connection(address, port, local_addr=_local(address, source))
     try:
         return await _echo(streams)
     finally:
         streams[1].close()
 
 
-async def _echo(streams: Streams) -> str:
+async def _echo(streams: Streams, text: bytes = b"hello") -> Served:
     reader, writer = streams
-    writer.write(b"hello\n")
-    name, _, text = (await reader.readuntil(b"\n")).decode().split(" ")
-    if text != "hello\n":
-        raise ValueError(f"strange echo {text!r}")
-    return name
+    writer.write(text + b"\n")
+    name, seen, echo = (await reader.readuntil(b"\n")).split(b" ")
+    if echo != text + b"\n":
+        raise ValueError(f"strange echo {echo[:50]!r}")
+    return Served(name.decode(), seen.decode())
 
 
-async def _udp(address: str, port: int) -> str:
+async def _udp(address: str, port: int, source: str | None) -> Served:
     loop = asyncio.get_running_loop()
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as asking:
         asking.setblocking(False)
+        asking.bind(_local(address, source) or ("", 0))
         await loop.sock_connect(asking, (address, port))
         await loop.sock_sendall(asking, b"hello")
-        return (await loop.sock_recv(asking, 1500)).decode().split(" ")[0]
+        name, seen, _ = (await loop.sock_recv(asking, 1500)).decode().split(" ")
+        return Served(name, seen)
 
 
 _REQUESTS: dict[str, Request] = {"http": _http, "tcp": _tcp, "udp": _udp}

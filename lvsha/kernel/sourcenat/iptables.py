@@ -31,13 +31,11 @@ class Iptables:
     @staticmethod
     async def refusal() -> str:
         """Why this kernel or machine cannot do it; empty: it can."""
-        for name in PROGRAMS.values():
-            if program.find(f"{name}-restore") is None:
-                return f"there is no program `{name}`: install the package iptables"
-            done = await program.run([name, "-w", str(_LOCK), "-t", "nat", "-S", "POSTROUTING"])
-            if done.status:
-                return done.words
-        return ""
+        name = PROGRAMS[Family.IPV4]
+        if program.find(f"{name}-restore") is None:
+            return f"there is no program `{name}`: install the package iptables"
+        done = await program.run([name, "-w", str(_LOCK), "-t", "nat", "-S", "POSTROUTING"])
+        return done.words if done.status else ""
 
     async def observe(self) -> SourceNatState:
         """What is there, of both families. Raises KernelError."""

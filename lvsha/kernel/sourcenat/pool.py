@@ -1,10 +1,15 @@
 """Which local address a client gets: a pool's name, and the constant that both directors share.
 
 The kernel hashes the client's address with `SEED` and takes the remainder's place in the pool,
-in both of its firewalls alike: nf_tables' `jhash` of an address (net/netfilter/nft_hash.c) and
-xt_cluster (net/netfilter/xt_cluster.c) are the same function. So two directors agree about every
-client, whatever they run and whoever started last. Nothing here may ever be random: a client that
-got another address after a failover would be a stranger to its server.
+in both of its firewalls: nf_tables' `jhash` of an address (net/netfilter/nft_hash.c) and
+xt_cluster (net/netfilter/xt_cluster.c). So two directors agree about every client, whoever started
+last. Nothing here may ever be random: a client that got another address after a failover would be a
+stranger to its server.
+
+For IPv4 the two are one function, and a director with one may stand beside a director with the other.
+Of an IPv6 address xt_cluster sees the first 32 bits only (xt_cluster_hash_ipv6() is given
+NF_CT_TUPLE_L3SIZE, which counts words, as if it counted bytes): the clients of one provider get one
+address, and a pair has to have the same firewall on both sides.
 """
 
 from __future__ import annotations
