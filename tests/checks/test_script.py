@@ -6,6 +6,7 @@ import asyncio
 import os
 import pwd
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,10 +21,18 @@ def shell(text: str, **more: object) -> Script:
     return Script(command=("/bin/sh", "-c", text), **more)  # type: ignore[arg-type]
 
 
-def children() -> list[str]:
-    """Command lines of this process's children, zombies included."""
-    found = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-    return [Path(f"/proc/{pid}/stat").read_text() for pid in found.split()]
+Children = Callable[[], set[str]]
+
+
+@pytest.fixture
+def children() -> Children:
+    """Tells this process's children, zombies included, apart from those that were there before."""
+
+    def all_children() -> set[str]:
+        return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+    before = all_children()
+    return lambda: all_children() - before
 
 
 def runs(pid: int) -> bool:
@@ -114,28 +123,28 @@ async def test_cannot_start(probe: Probe, tmp_path: Path) -> None:
     assert "/nosuch: No such file or directory" in (await probe(check, 80)).detail
 
 
-async def test_hanging_program(probe: Probe) -> None:
+async def test_hanging_program(probe: Probe, children: Children) -> None:
     """A program that does not end is killed at the deadline and reaped, and its output is told."""
     outcome = await probe(shell("echo begun; exec sleep 60"), 80, timeout=0.5)
     assert r"runs, 6 bytes of output so far 'begun\n': no answer within 0.5 s" in outcome.detail
-    assert children() == []
+    assert children() == set()
 
 
-async def test_program_that_ignores_signals(probe: Probe) -> None:
+async def test_program_that_ignores_signals(probe: Probe, children: Children) -> None:
     """Nor does one that takes no hints."""
     await probe(shell("trap '' TERM INT HUP; while :; do :; done"), 80, timeout=0.3)
-    assert children() == []
+    assert children() == set()
 
 
 @pytest.mark.parametrize("end", ["exit 0", "exec sleep 60", "yes"])
-async def test_what_it_started(probe: Probe, tmp_path: Path, end: str) -> None:
+async def test_what_it_started(probe: Probe, tmp_path: Path, end: str, children: Children) -> None:
     """What the program left running in its group is killed, whether it ended, hung or wrote too much."""
     path = tmp_path / "pid"
     await probe(shell(f"sleep 60 & echo $! > {path}; {end}"), 80, timeout=1)
     async with asyncio.timeout(5):
         while runs(int(path.read_text())):  # noqa: ASYNC110 (it is nobody's child here: no event tells)
             await asyncio.sleep(0.01)
-    assert children() == []
+    assert children() == set()
 
 
 async def test_child_that_holds_the_output(probe: Probe) -> None:
@@ -145,7 +154,7 @@ async def test_child_that_holds_the_output(probe: Probe) -> None:
     assert r"wrote 'done\n'" in outcome.detail
 
 
-async def test_endless_output(probe: Probe) -> None:
+async def test_endless_output(probe: Probe, children: Children) -> None:
     """A program that writes without end is cut off, in bounded memory."""
     tracemalloc.start()
     try:
@@ -155,7 +164,7 @@ async def test_endless_output(probe: Probe) -> None:
         tracemalloc.stop()
     assert "wrote more than 1000 bytes: 'y" in outcome.detail
     assert peak < 1 << 20
-    assert children() == []
+    assert children() == set()
 
 
 async def test_just_enough_output(probe: Probe) -> None:
@@ -169,22 +178,22 @@ async def test_killed_by_signal(probe: Probe) -> None:
     assert "was killed by signal 40" in (await probe(shell("kill -40 $$"), 80)).detail
 
 
-async def test_many_at_once() -> None:
+async def test_many_at_once(children: Children) -> None:
     """Programs that run at the same time have each their own end."""
     runs = [
         run(shell(f"sleep 0.0{n}; echo {n}; exit {n}", status=(n,)), "127.0.0.1", n, 10) for n in range(9)
     ]
     outcomes = await asyncio.gather(*runs)
     assert all(outcome.ok and rf"wrote '{n}\n'" in outcome.detail for n, outcome in enumerate(outcomes))
-    assert children() == []
+    assert children() == set()
 
 
-async def test_cancelled_at_any_point(probe: Probe) -> None:
+async def test_cancelled_at_any_point(probe: Probe, children: Children) -> None:
     """Wherever the deadline cuts a program off, nothing is left."""
     before = descriptors()
     for milliseconds in range(0, 20, 2):
         await probe(shell("echo a; sleep 0.01; echo b"), 80, timeout=milliseconds / 1000)
-    assert children() == []
+    assert children() == set()
     assert descriptors() == before
 
 
