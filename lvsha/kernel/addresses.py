@@ -167,11 +167,14 @@ def _valid(found: attributes.Attributes) -> int | None:
 def _put_body(place: Place, lifetime: int | None) -> bytes:
     six = place.address.version == 6
     seconds = _FOREVER if lifetime is None else lifetime
+    # Not preferred: a director's own traffic (checks, adverts) is to come from its own address, which stays
+    # (RFC 6724, section 5, rule 3). IPv4 has no such rule, and takes the first address of a network.
+    preferred = 0 if six else seconds
     return b"".join(
         (
             _head(place),
             attributes.pack_u32(_IFA_FLAGS, _IFA_F_NOPREFIXROUTE | (_IFA_F_NODAD if six else 0)),
-            attributes.pack(_IFA_CACHEINFO, _CACHEINFO.pack(seconds, seconds, 0, 0)),
+            attributes.pack(_IFA_CACHEINFO, _CACHEINFO.pack(preferred, seconds, 0, 0)),
             attributes.pack_u8(_IFA_PROTO, OURS),
         )
     )

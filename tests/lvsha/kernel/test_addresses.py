@@ -110,6 +110,16 @@ async def test_removing_what_is_not_there_is_no_refusal(lb1: Node) -> None:
     addresses.close()
 
 
+async def test_a_directors_own_traffic_has_its_own_address(lb1: Node) -> None:
+    """What is held for a while only is never the source that the kernel chooses, in both families."""
+    addresses, index = opened(lb1)
+    await addresses.put([Place(ip_interface(vip), index) for vip in VIPS], 60)
+    for family, target in (("-4", "192.0.2.77"), ("-6", "2001:db8:1::77")):
+        route = lb1.run("ip", family, "route", "get", target).split()
+        assert route[route.index("src") + 1] == str(lb1.address("front", int(family[1])))
+    addresses.close()
+
+
 async def test_a_foreign_address_has_no_mark(lb1: Node) -> None:
     """What somebody else added is told apart from ours."""
     addresses, _ = opened(lb1)
