@@ -13,11 +13,14 @@ from dataclasses import dataclass
 
 from lvsha.daemon.director import Director
 from lvsha.daemon.reconciler import Reconciler
+from lvsha.errors import KernelError
 from lvsha.log import emit
 from lvsha.model import ServerKey, ServiceKey
 from lvsha.overrides import Kind
 
 PERIOD = 1.0
+LATER = 10.0
+"""Seconds until a kernel that did not answer is asked again; the reconciler has told of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +49,11 @@ class Drains:
             drained = self._drained()
             self._finished &= drained
             if drained - self._finished:
-                await self._look(drained - self._finished)
-                await asyncio.sleep(PERIOD)
+                try:
+                    await self._look(drained - self._finished)
+                    await asyncio.sleep(PERIOD)
+                except KernelError:
+                    await asyncio.sleep(LATER)
             else:
                 await self._director.overrides_changed()
 

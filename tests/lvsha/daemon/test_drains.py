@@ -85,6 +85,19 @@ async def test_a_server_with_connections_is_waited_for(
         assert scene.finished() == ["rs1"]
 
 
+async def test_a_kernel_that_does_not_answer_is_asked_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A drain on a director without IPVS ends nothing but the wait, once IPVS is there."""
+    monkeypatch.setattr(drains, "LATER", 0.01)
+    async with running(tmp_path) as scene:
+        scene.table.gone = True
+        scene.director.override(DRAIN)
+        await scene.said.event("reconcile.failed")
+        scene.table.gone = False
+        await scene.said.event("drain.finished")
+
+
 async def test_a_second_drain_is_watched_anew(tmp_path: Path) -> None:
     """After an undrain the next drain tells its end again."""
     async with running(tmp_path) as scene:
