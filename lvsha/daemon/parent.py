@@ -38,6 +38,8 @@ QUICK = 30.0
 """A child that lived longer than this had a good life: its next restart is immediate."""
 SILENCE = {"director": 20.0, "speaker": 5.0}
 """Seconds without a beat after which a child is killed."""
+AWAY = 2.0
+"""Seconds between two looks at the children that are ordinary; a look comes every second."""
 STARTING = 60.0
 """Seconds that a child may take to its first beat: a slow machine imports slowly."""
 PATIENCE = {"speaker": 5.0, "director": 10.0}
@@ -91,6 +93,7 @@ class Parent:
     ready: bool = False
     _selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
     _signals: list[int] = field(default_factory=list)
+    _judged: float = field(default_factory=time.monotonic)
 
     def run(self) -> int:
         """Start the director and serve until told to stop."""
@@ -195,13 +198,22 @@ class Parent:
         self.log("process.exited", process=child.name, pid=pid, status=status, restart_in=pause)
 
     def _judge(self, now: float) -> None:
+        self._forgive(now)
         silent = [c for c in self.children.values() if c.running and self._silence(c, now)]
         for child in silent:
             seconds = round(now - (child.heard or child.started), 1)
             self.log("process.hung", process=child.name, pid=child.pid, seconds=seconds)
             os.kill(child.pid, signal.SIGKILL)
+            child.heard = now  # told once, though it is not buried yet
         if not silent and not self.stopping and watchdog_period() is not None:
             notify("WATCHDOG=1")
+
+    def _forgive(self, now: float) -> None:
+        """A parent that was away itself (a paused machine) has heard nobody, and holds it against nobody."""
+        if now - self._judged > AWAY:
+            for child in self.children.values():
+                child.started, child.heard = now, None if child.heard is None else now
+        self._judged = now
 
     def _silence(self, child: Child, now: float) -> bool:
         if child.heard is None:

@@ -8,12 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from lvsha.daemon import parent
 
 
 class Family:
@@ -103,6 +106,22 @@ def test_a_stopped_child_counts_as_silent(tmp_path: Path) -> None:
         f.until("process.hung", process="speaker", pid=pid)
         f.until("alive", name="speaker")
         assert f.end() == 0
+
+
+def test_a_pause_of_the_whole_machine_is_held_against_no_child(tmp_path: Path) -> None:
+    """Parent and children stopped together and woken together: nobody is killed for the silence."""
+    with family("good", "good", tmp_path) as f:
+        children = {f.until("alive", name=name)["pid"] for name in ("director", "speaker")}
+        family_of_three = [f.process.pid, *children]
+        for pid in family_of_three:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(parent.AWAY + 0.5)  # the pause itself
+        # The parent first, and alone for a moment: the worst order.
+        for pid in family_of_three:
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.1)
+        assert f.end() == 0
+        assert not any(each["event"] == "process.hung" for each in f.said)
 
 
 def test_a_child_that_does_not_stop_is_killed(tmp_path: Path) -> None:
