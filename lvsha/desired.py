@@ -23,13 +23,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from lvsha.config import CheckConfig, Config, ServerConfig, ServiceConfig
+from lvsha.config import CheckConfig, Config, Passage, ServerConfig, ServiceConfig
 from lvsha.health import Health, State
 from lvsha.model import (
     Address,
     Desired,
     DesiredService,
+    FwmarkKey,
     ServerKey,
+    Service,
     ServiceKey,
     SourceNat,
 )
@@ -43,6 +45,8 @@ class Target:
     check: CheckConfig
     address: Address
     port: int
+    passage: Passage | None = None
+    """The clients' way there; None: straight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,9 @@ def target_of(server: ServerConfig) -> Target | None:
     check = server.check
     if check is None:
         return None
+    way = server.passage
+    if way is not None:
+        return Target(check, way.address, way.port, way)
     return Target(check, check.address or server.address, check.port or server.port)
 
 
@@ -92,7 +99,7 @@ def targets(config: Config) -> frozenset[Target]:
 
 def desired(config: Config, known: Knowledge) -> Desired:
     """What the kernel should hold now."""
-    services = {v.key: _service(name, v, known) for name, v in config.services.items()}
+    services = {v.key: _service(name, v, known) for name, v in config.services.items()} | passages(config)
     sync = config.sync.daemons if config.sync is not None else None
     return Desired(
         services=services,
@@ -112,11 +119,22 @@ def source_nats(config: Config) -> frozenset[SourceNat]:
     return frozenset(entry for entry in entries if entry is not None)
 
 
+def passages(config: Config) -> dict[ServiceKey, DesiredService]:
+    """The services that lead probes the clients' way, each to one server, whatever is thought of it."""
+    ways = (s.passage for v in config.services.values() for s in (*v.servers, *v.fallback))
+    return {
+        way.service: DesiredService(Service("rr"), {way.key: way.server}) for way in ways if way is not None
+    }
+
+
 def desired_services(
     config: Config, known: Knowledge, keys: Collection[ServiceKey]
 ) -> dict[ServiceKey, DesiredService]:
     """The part of `desired` that is about the given services; keys that are not wanted are left out."""
-    return {v.key: _service(name, v, known) for name, v in config.services.items() if v.key in keys}
+    found = {v.key: _service(name, v, known) for name, v in config.services.items() if v.key in keys}
+    if any(isinstance(key, FwmarkKey) for key in keys):
+        found |= {key: service for key, service in passages(config).items() if key in keys}
+    return found
 
 
 def place(name: str, service: ServiceConfig, known: Knowledge) -> tuple[Placement, ...]:

@@ -77,6 +77,8 @@ class CheckConfig:
     """None: the server's port."""
     address: Address | None = None
     """None: the server's address."""
+    through: str = "server"
+    """`server`, or `vip`: over the clients' way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,26 @@ class NamedServer:
     address: Address
     weight: int = 1
     check: CheckConfig | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """The clients' way to one server, for its probes alone: a firewall-mark service with no other server."""
+
+    mark: int
+    family: Family
+    """Of the service."""
+    address: Address
+    """What is probed, as a client would: the service's address ..."""
+    port: int
+    """... and port."""
+    key: ServerKey
+    server: Server
+
+    @property
+    def service(self) -> FwmarkKey:
+        """What the kernel finds the service by."""
+        return FwmarkKey(self.family, self.mark)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +126,8 @@ class ServerConfig:
     tunnel: Tunnel = Tunnel()
     check: CheckConfig | None = None
     """None: always in service."""
+    passage: Passage | None = None
+    """None: the check goes straight to the server."""
 
     @property
     def key(self) -> ServerKey:
@@ -220,6 +244,8 @@ class IpvsConfig:
     timeouts: Timeouts = Timeouts()
     sysctl: Mapping[str, int | str] = field(default_factory=dict)
     """Of net.ipv4.vs, without that prefix."""
+    mark_base: int = 0x6C760000
+    """First of the firewall marks of passages."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from lvsha.daemon.memory import Memory
 from lvsha.daemon.monitor import Monitor
 from lvsha.daemon.pair import Pair
 from lvsha.daemon.peers import Peers
+from lvsha.daemon.probes import Probes
 from lvsha.daemon.reconciler import Reconciler
 from lvsha.daemon.settings import Settings
 from lvsha.daemon.table import Table
@@ -139,7 +140,8 @@ class Supervisor:
         self._table = Table(self._needs_ipvs, self._needs_source_nat, self._set)
         self._director = Director(config, Memory(config.state.directory), look=self._look)
         self._reconciler = Reconciler(self._table, self._director, config.ipvs.look)
-        self._monitor = Monitor(self._director.report)
+        probes = Probes(lambda: self._director.config, self._there, self._reconciler.looked)
+        self._monitor = Monitor(self._director.report, probe=probes.probe)
         self._pair = Pair(config, lambda name: self._director.standing(name).in_service)
         self._drains = Drains(self._director, self._reconciler)
         self._peers = Peers(self._director)
@@ -312,6 +314,9 @@ class Supervisor:
         while True:
             await asyncio.sleep(self._director.config.ipvs.look)
             self._set()
+
+    def _there(self, key: ServiceKey) -> bool:
+        return key in self._reconciler.observed.services
 
     def _look(self, keys: Iterable[ServiceKey] | None = None) -> None:
         self._reconciler.look(keys)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_address
 
-from lvsha.config import ServiceConfig, SyncConfig
+from lvsha.config import Passage, ServiceConfig, SyncConfig
 from lvsha.desired import Knowledge, Target, desired, desired_services, place, target_of, targets
 from lvsha.health import Health, State
-from lvsha.model import SyncRole
+from lvsha.model import Family, FwmarkKey, Method, Server, ServerKey, SyncRole
 from lvsha.overrides import Kind, Override, Overrides, Selector
 from tests.lab.services import CHECK, config, server, service
 
@@ -147,3 +147,34 @@ def test_both_sync_roles_run_all_the_time() -> None:
     assert wish.sync is not None
     assert {d.role for d in wish.sync} == set(SyncRole)
     assert desired(config(WEB), known()).sync is None
+
+
+VIP = ip_address("192.0.2.100")
+WAY = Passage(
+    0x6C760001, Family.IPV4, VIP, 80, ServerKey(server(1).address, 8080), Server(Method.MASQUERADE, 1)
+)
+
+
+def test_a_passage_is_what_is_probed() -> None:
+    """With the clients' way the service's address and port are asked, not the server's."""
+    found = target_of(replace(server(1), passage=WAY))
+    assert found is not None
+    assert (found.address, found.port, found.passage) == (VIP, 80, WAY)
+
+
+def test_a_passage_is_wanted_whatever_is_thought_of_its_server() -> None:
+    """A server that is down keeps the way by which it is judged, or it could never come back."""
+    down = replace(server(1), passage=WAY)
+    cfg = config(service(down))
+    known = Knowledge({t: Health(State.DOWN) for t in targets(cfg)})
+    wanted = desired(cfg, known).services
+    assert wanted[WAY.service].servers == {WAY.key: WAY.server}
+    (own,) = (key for key in wanted if key != WAY.service)
+    assert wanted[own].servers == {}
+
+
+def test_a_look_at_one_passage_finds_it() -> None:
+    """A part of the wish holds the passages that are asked for, and no others."""
+    cfg = config(service(replace(server(1), passage=WAY)))
+    assert list(desired_services(cfg, Knowledge({}), [WAY.service])) == [WAY.service]
+    assert desired_services(cfg, Knowledge({}), [FwmarkKey(Family.IPV4, 9)]) == {}

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from lvsha.config.decode import Findings, Written
 from lvsha.config.problems import did_you_mean, error
+from lvsha.config.resolve import passages
 from lvsha.config.resolve.checks import Checks
 from lvsha.config.resolve.peer import peer
 from lvsha.config.resolve.services import Draft, Servers, Services
@@ -49,7 +50,8 @@ def resolve(written: Written, node: str, files: tuple[Path, ...], findings: Find
     """Look up every name. What cannot be found is a finding and is left out."""
     checks = Checks(written, findings)
     servers = Servers(written, checks, findings)
-    services = _services(written, servers, checks, findings)
+    ipvs = _single(written, IpvsTable)
+    services = passages.lay(_services(written, servers, checks, findings), ipvs.mark_base)
     _known_node(written, node, findings)
     overrides(written, findings)
     instances = Instances(written, findings)
@@ -62,7 +64,7 @@ def resolve(written: Written, node: str, files: tuple[Path, ...], findings: Find
         nodes=known,
         api=_api(_single(written, ApiTable)),
         state=_state(_single(written, StateTable)),
-        ipvs=_ipvs(_single(written, IpvsTable), services.values()),
+        ipvs=_ipvs(ipvs, services.values()),
         sync=_sync(written.single.get("sync")),
         peer=peer(written, node, findings),
         servers=servers.named,
@@ -114,7 +116,7 @@ def _ipvs(table: IpvsTable, services: Iterable[Draft]) -> IpvsConfig:
     sysctl = {"conntrack": 1, **table.sysctl} if fullnat else dict(table.sysctl)
     written = table.timeouts
     timeouts = Timeouts(*(int(value or 0) for value in (written.tcp, written.tcp_fin, written.udp)))
-    return IpvsConfig(table.look, table.unknown_services, timeouts, sysctl)
+    return IpvsConfig(table.look, table.unknown_services, timeouts, sysctl, table.mark_base)
 
 
 def _sync(table: Table | None) -> SyncConfig | None:

@@ -72,6 +72,7 @@ class Checks:
             # An SSH server is not where the service is.
             port=getattr(check, "usual_port", None) if table.port is None else table.port,
             address=table.address,
+            through=table.through,
         )
         self._findings.extend(_timing(config, path))
         return config

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from lvsha.config.problems import Finding
 from lvsha.config.resolve import Resolved
-from lvsha.config.rules import fullnat, machine, pair, servers, services, vrrp
+from lvsha.config.rules import fullnat, machine, pair, passages, servers, services, vrrp
 
 
 def judge(resolved: Resolved) -> Iterator[Finding]:
@@ -19,11 +19,13 @@ def judge(resolved: Resolved) -> Iterator[Finding]:
         yield from services.judge(draft)
         yield from servers.judge(draft)
         yield from fullnat.judge(draft)
+        yield from passages.judge(draft)
     yield from services.keys(resolved.services.values())
     for instances in resolved.instances.values():
         for instance in instances.values():
             yield from vrrp.judge(instance)
         yield from vrrp.together(instances.values())
+    yield from passages.marks(resolved)
     yield from machine.judge(resolved)
     yield from pair.judge(resolved)
     yield from fullnat.together(resolved)

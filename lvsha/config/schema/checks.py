@@ -60,6 +60,9 @@ class CheckTable(Table):
     """Port to probe. Default: the server's."""
     address: IpAddress | None = None
     """Address to probe. Default: the server's."""
+    through: Literal["server", "vip"] = "server"
+    """Where to: the `server`'s own address, or the service's (`vip`), over the way that clients' packets take
+    to this server."""
 
 
 def _reference(value: object) -> object:

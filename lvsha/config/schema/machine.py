@@ -123,6 +123,8 @@ class IpvsTable(Table):
     """What happens to services in the kernel that the configuration does not know."""
     timeouts: TimeoutsTable = TimeoutsTable()
     """Connection timeouts."""
+    mark_base: Annotated[int, Field(ge=1, le=2**32 - 65536)] = 0x6C760000
+    """First of the 65,536 firewall marks that belong to checks with `through = "vip"`."""
     sysctl: dict[SysctlName, SysctlValue] = Field(default_factory=dict)
     """Settings of net.ipv4.vs by name: `conn_reuse_mode = 1`, `sync_threshold = "3 50"`."""
 
