@@ -149,10 +149,12 @@ class Reconciler:
         self._whole = False
         self._dirty.clear()
         self._wake.clear()
-        self._looking, self._error = True, None
+        self._looking = True
         try:
             async with self._table:
                 self._last = await (self._look_at_all() if whole else self._look_at(keys))
+            # Not before: who waited for the look before this one may not have read how that ended.
+            self._error = None
             self._failed = self._failed + 1 if self._last.failures else 0
         except KernelError as error:
             # What was to be looked at is not known any more: the next look is at everything.

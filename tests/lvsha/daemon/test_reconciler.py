@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+import errno
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from lvsha.config import Config, IpvsConfig
+from lvsha.config import Config, IpvsConfig, SyncConfig
+from lvsha.daemon import reconciler as module
 from lvsha.daemon.reconciler import Reconciler
 from lvsha.desired import Knowledge, target_of
 from lvsha.errors import KernelError
 from lvsha.health import Health, State
 from lvsha.log import listening
-from lvsha.model import Observed, ServerKey, ServiceKey
-from lvsha.plan import AddServer, AddService, DeleteServer
+from lvsha.model import Observed, ServerKey, ServiceKey, Timeouts
+from lvsha.plan import AddServer, AddService, DeleteServer, DeleteService, SetTimeouts, StartSync, Step
 from tests.lab.fake_ipvs import FakeIpvs
 from tests.lab.services import config, server, service
 
@@ -53,6 +55,10 @@ class Truth:
         assert self.table is not None
         self.owned |= {*keys}
         self.owned_after = len(self.table.applied)
+
+    def disown(self, *, but: Collection[ServiceKey]) -> None:
+        """Forget ownership of everything else."""
+        self.owned &= {*but}
 
 
 @pytest.fixture
@@ -225,6 +231,27 @@ async def test_a_large_table_is_planned_outside_the_event_loop(table: FakeIpvs, 
     assert sum(len(s) for s in table.servers.values()) == 4 * 249
 
 
+async def test_a_look_that_failed_is_no_success_because_the_next_has_begun(truth: Truth) -> None:
+    """Everybody who asked for a look hears how it ended, however close one look follows the other."""
+
+    class Slow(FakeIpvs):
+        async def observe(self, keys: Collection[ServiceKey] | None = None) -> Observed:
+            await asyncio.sleep(0)
+            return await super().observe(keys)
+
+    reconciler = Reconciler(Slow(gone=True), truth, 30)
+
+    async def ask(turns: int) -> bool:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        with pytest.raises(KernelError):
+            await reconciler.looked()
+        return True
+
+    async with running(reconciler):
+        assert all(await asyncio.gather(*(ask(turns) for turns in range(10))))
+
+
 async def test_a_kernel_that_is_gone_does_not_end_the_loop(table: FakeIpvs, truth: Truth, said: Said) -> None:
     """When IPVS does not answer the loop says so and tries again until it does."""
     table.gone = True
@@ -236,3 +263,161 @@ async def test_a_kernel_that_is_gone_does_not_end_the_loop(table: FakeIpvs, trut
         await reconciler.looked()
     assert WEB.key in table.services
     assert "reconcile.failed" in names(said)
+
+
+class Refusing(FakeIpvs):
+    """A table that refuses some kinds of steps, as news or as a fault."""
+
+    def __init__(self, number: int = errno.ENODEV) -> None:
+        super().__init__()
+        self.number = number
+        self.refused: tuple[type[Step], ...] = ()
+
+    def _carry_out(self, step: Step) -> int:
+        return self.number if isinstance(step, self.refused) else super()._carry_out(step)
+
+
+async def test_all_who_waited_for_a_look_that_failed_are_told(table: FakeIpvs, truth: Truth) -> None:
+    """Although the next look has begun by then, and may go well."""
+    reconciler, gate, real = Reconciler(table, truth, 30), asyncio.Event(), table.observe
+
+    async def fails_once(keys: Any = None) -> Observed:
+        table.observe = real  # type: ignore[method-assign]
+        await gate.wait()
+        raise KernelError("no answer")
+
+    table.observe = fails_once  # type: ignore[method-assign]
+    waiting = [asyncio.create_task(reconciler.looked()) for _ in range(2)]
+    await asyncio.sleep(0)
+    async with running(reconciler):
+        await asyncio.sleep(0)
+        later = asyncio.create_task(reconciler.looked({WEB.key}))
+        await asyncio.sleep(0)
+        gate.set()
+        assert [type(error) for error in await asyncio.gather(*waiting, return_exceptions=True)] == [
+            KernelError
+        ] * 2
+        assert (await later).steps
+
+
+async def test_events_that_keep_coming_put_no_whole_look_off(table: FakeIpvs, truth: Truth) -> None:
+    """A drain that is watched, or an eager monitoring system, asks for parts more often than the period."""
+    reconciler = Reconciler(table, truth, 0.05)
+    async with running(reconciler):
+        await reconciler.looked()
+        truth.looked.clear()
+        async with asyncio.timeout(5):
+            while not truth.looked.is_set():
+                await reconciler.looked({WEB.key})
+
+
+async def test_a_part_that_goes_well_does_not_end_the_retries(
+    truth: Truth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a whole look was refused is tried again soon, whatever verdicts come in meanwhile."""
+    monkeypatch.setattr(module, "RETRY", (0.05,))
+    table = truth.table = Refusing()
+    truth.config = replace(truth.config, sync=SyncConfig("eth1", 7))
+    table.refused = (StartSync,)
+    reconciler = Reconciler(table, truth, 3600)
+    async with running(reconciler):
+        assert len((await reconciler.looked()).failures) == 2
+        table.refused = ()
+        truth.looked.clear()
+        assert (await reconciler.looked({WEB.key})).failures == ()
+        async with asyncio.timeout(5):
+            await truth.looked.wait()
+
+
+async def test_news_that_never_ends_is_no_reason_to_spin(
+    truth: Truth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first "exists" is looked at again at once; where it stays, looks come ever more slowly."""
+    monkeypatch.setattr(module, "RETRY", (0.2,))
+    table = truth.table = Refusing(errno.EEXIST)
+    table.refused = (AddService,)
+    begun = []
+    async with running(Reconciler(table, truth, 3600)):
+        for _ in range(3):
+            async with asyncio.timeout(5):
+                await truth.looked.wait()
+            truth.looked.clear()
+            begun.append(asyncio.get_running_loop().time())
+    assert begun[2] - begun[1] > 0.15
+
+
+async def test_a_changed_timeout_is_drift_only_when_somebody_else_changed_it(
+    table: FakeIpvs, truth: Truth
+) -> None:
+    """A reload that asks for other timeouts repairs nothing; `ipvsadm --set` by hand does."""
+    reconciler = Reconciler(table, truth, 30)
+    await reconciler.once()
+    truth.config = replace(truth.config, ipvs=IpvsConfig(timeouts=Timeouts(tcp=60)))
+    reconciler.look()
+    look = await reconciler.once()
+    assert (look.steps, look.drift) == ((SetTimeouts(Timeouts(tcp=60)),), ())
+    table.timeouts = Timeouts(900, 120, 300)
+    reconciler.look()
+    assert (await reconciler.once()).drift == look.steps
+
+
+async def test_what_was_refused_and_then_done_is_no_drift(truth: Truth) -> None:
+    """The sync daemon's interface comes up late: nobody changed anything."""
+    table = truth.table = Refusing()
+    truth.config = replace(truth.config, sync=SyncConfig("eth1", 7))
+    table.refused = (StartSync,)
+    reconciler = Reconciler(table, truth, 30)
+    await reconciler.once()
+    table.refused = ()
+    reconciler.look()
+    look = await reconciler.once()
+    assert (len(look.steps), look.drift) == (2, ())
+
+
+async def test_what_is_gone_is_not_shown(truth: Truth) -> None:
+    """A service that vanished, and could not be added again, is in no view of the table."""
+    table = truth.table = Refusing()
+    reconciler = Reconciler(table, truth, 30)
+    await reconciler.once()
+    table.services.clear()
+    table.servers.clear()
+    table.refused = (AddService,)
+    reconciler.look({WEB.key})
+    assert (await reconciler.once()).failures
+    assert not reconciler.observed.services
+
+
+async def test_a_service_in_the_configuration_is_owned(table: FakeIpvs, truth: Truth) -> None:
+    """One that was there already is lvsha's from then on: taken out of the configuration, it leaves."""
+    table.carry_out(AddService(WEB.key, WEB.service))
+    reconciler = Reconciler(table, truth, 30)
+    await reconciler.once()
+    truth.config = config()
+    reconciler.look()
+    await reconciler.once()
+    assert not table.services
+
+
+async def test_what_has_been_removed_is_owned_no_more(table: FakeIpvs, truth: Truth) -> None:
+    """A service that an operator adds later under the same address is that operator's."""
+    reconciler = Reconciler(table, truth, 30)
+    await reconciler.once()
+    truth.config = config()
+    reconciler.look()
+    await reconciler.once()
+    assert truth.owned == set()
+    table.carry_out(AddService(WEB.key, WEB.service))
+    reconciler.look()
+    assert (await reconciler.once()).steps == ()
+
+
+async def test_what_could_not_be_removed_stays_owned(truth: Truth) -> None:
+    """Ownership ends with the service, not with the wish."""
+    table = truth.table = Refusing()
+    reconciler = Reconciler(table, truth, 30)
+    await reconciler.once()
+    truth.config = config()
+    table.refused = (DeleteService,)
+    reconciler.look()
+    await reconciler.once()
+    assert truth.owned == {WEB.key}
