@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from checks import SettingsError, run
+from checks import SettingsError
 from checks.dns import Dns
-from tests.lab.targets import Conversation, Probe, Serve, Servers
+from tests.lab.targets import Conversation, Probe, Serve, Servers, outcome_of
 
 NAME = "www.example.com"
 
@@ -192,17 +192,11 @@ def test_settings() -> None:
 def test_any_answer(head: bytes, tail: bytes) -> None:
     """Whatever is answered over TCP, with the right id or not, the outcome is a sentence."""
 
-    async def once() -> str:
-        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            query = (await reader.read(512))[2:]
-            wire = query[:2] + b"\x81\x80" + head[:8] + query[12:] + tail
-            writer.write(struct.pack("!H", len(wire)) + wire)
-            writer.close()
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        query = (await reader.read(512))[2:]
+        wire = query[:2] + b"\x81\x80" + head[:8] + query[12:] + tail
+        writer.write(struct.pack("!H", len(wire)) + wire)
 
-        async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            return (await run(Dns(name=NAME, tcp=True), "127.0.0.1", port, 5)).detail
-
-    detail = asyncio.run(once())
+    detail = outcome_of(Dns(name=NAME, tcp=True), talk).detail
     assert "no answer within" not in detail
     assert detail.isprintable()

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from checks import Check, Outcome, SettingsError, run
 from checks.http import Http, Https
 from checks.tls import Tls
-from tests.lab.targets import Conversation, Pki, Probe, Serve
+from tests.lab.targets import Conversation, Pki, Probe, Serve, outcome_of
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -536,17 +536,11 @@ def test_https_is_tls() -> None:
 def test_any_answer(answer: bytes) -> None:
     """Whatever a server sends, the outcome is a sentence."""
 
-    async def once() -> Outcome:
-        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 " + answer)
-            writer.close()
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 " + answer)
 
-        async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
-            return await run(Http(), "127.0.0.1", port, 5)
-
-    outcome = asyncio.run(once())
+    outcome = outcome_of(Http(), talk)
     assert "GET http://127.0.0.1:" in outcome.detail
     assert "no answer within" not in outcome.detail
     assert outcome.detail.isprintable()

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from checks import SettingsError, run
+from checks import SettingsError
 from checks.smtp import Smtp
 from checks.tls import Tls
-from tests.lab.targets import Conversation, Pki, Probe, Serve
+from tests.lab.targets import Conversation, Pki, Probe, Serve, outcome_of
 
 
 class Mail:
@@ -180,14 +180,9 @@ def test_settings() -> None:
 def test_any_greeting(pieces: list[bytes]) -> None:
     """Whatever a server greets with, the outcome is a sentence."""
 
-    async def once() -> str:
-        async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            writer.write(b"".join(pieces))
-            writer.close()
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"".join(pieces))
 
-        async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
-            return (await run(Smtp(), "127.0.0.1", server.sockets[0].getsockname()[1], 5)).detail
-
-    detail = asyncio.run(once())
+    detail = outcome_of(Smtp(), talk).detail
     assert "no answer within" not in detail
     assert detail.isprintable()

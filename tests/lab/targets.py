@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from checks import Outcome
+from checks import Check, Outcome, run
 
 LOOPBACK = "127.0.0.1"
 
@@ -108,6 +108,19 @@ class Servers:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+def outcome_of(check: Check, talk: Conversation) -> Outcome:
+    """What a check finds of a server with that conversation, in a loop of its own: for property tests."""
+    servers = Servers()
+
+    async def once() -> Outcome:
+        return await run(check, LOOPBACK, await servers.serve(talk), 5)
+
+    try:
+        return asyncio.run(once())
+    finally:
+        servers.close()
 
 
 def connections_to(port: int) -> int:
