@@ -29,6 +29,13 @@ RENEWALS = 4
 class Listener(Protocol):
     """Who is told how the addresses fare."""
 
+    def waking(self) -> None:
+        """The kernel is about to be visited: what is wanted had better be up to date.
+
+        A process that was frozen wakes with leases that have run out. Whether it is still to have those
+        addresses is for the election to say first, whose timers are due as well.
+        """
+
     def put(self, owner: str, places: Sequence[Place]) -> None:
         """These are here now and were not before."""
 
@@ -123,6 +130,7 @@ class Leases:
         return {place: held.lifetime for held in self._wanted.values() for place in held.places}
 
     async def _settle(self) -> None:
+        self._listener.waking()
         now = asyncio.get_running_loop().time()
         wanted = self._lifetimes()
         due = [place for place, lifetime in wanted.items() if self._due(place, lifetime) <= now]

@@ -127,6 +127,11 @@ class News:
 
     # --- leases, announcements, conflicts ------------------------------------------------------
 
+    def waking(self) -> None:
+        """What is late in the elections comes before the leases."""
+        for shell in list(self._shells()):
+            shell.catch_up()
+
     def put(self, owner: str, places: Sequence[Place]) -> None:
         """Addresses are here that were not before: announce them."""
         for shell in self._shells():

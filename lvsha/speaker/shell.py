@@ -247,6 +247,14 @@ class Shell:
             self._timer.cancel()
         self._timer = None if due is None else self._loop.call_at(due, self._expire, due)
 
+    def catch_up(self) -> None:
+        """Do now what should have been done: this process may have been frozen, and not know it yet."""
+        due = self.group.deadline
+        if due is not None and self._loop.time() > due:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._expire(due)
+
     def _expire(self, due: float) -> None:
         self._timer = None
         late = self._loop.time() - due

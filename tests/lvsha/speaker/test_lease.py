@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from ipaddress import ip_interface
 
@@ -55,6 +55,11 @@ class Told:
         self.new: list[tuple[str, tuple[Place, ...]]] = []
         self.gone: list[Place] = []
         self.no: list[Place] = []
+        self.before: Callable[[], None] = lambda: None
+
+    def waking(self) -> None:
+        """As `lease.Listener`."""
+        self.before()
 
     def put(self, owner: str, places: Sequence[Place]) -> None:
         """As `lease.Listener`."""
@@ -209,3 +214,15 @@ async def test_what_was_there_before_is_kept_or_removed() -> None:
         assert kernel.held == {A: 2, C: 2}
         assert told.gone == [B]
         assert set(told.new[0][1]) == {A, C}
+
+
+async def test_what_is_not_wanted_any_more_after_a_freeze_is_not_put_again() -> None:
+    """Whoever wants addresses has a word before a lease is renewed: one that has run out may be another's."""
+    async with leasing() as (leases, kernel, told):
+        leases.hold("x", [A], 2)
+        await leases.settled()
+        kernel.held.clear()
+        told.before = lambda: leases.drop("x")
+        leases.lost(A)
+        await leases.settled()
+        assert [what for what, _ in kernel.calls[1:]] == []
