@@ -9,6 +9,7 @@ a look at the services it touches. What follows from the state is computed by `l
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -19,6 +20,7 @@ import checks
 from lvsha.config import Config, ServerConfig, ServiceConfig
 from lvsha.daemon.memory import Memory
 from lvsha.desired import Knowledge, Placement, Target, place, target_of
+from lvsha.errors import StateError
 from lvsha.health import Health, State
 from lvsha.log import emit
 from lvsha.model import Observed, ServerKey, ServiceKey
@@ -51,6 +53,8 @@ class Director:
         self.health: dict[Target, Health] = {}
         self._memory = memory
         self._owned: frozenset[ServiceKey] = memory.owned()
+        self._recorded = self._owned
+        """What of it is on disk."""
         self._adopted: dict[tuple[ServiceKey, ServerKey], int] = {}
         self._adopting = True
         self._look = look
@@ -85,13 +89,26 @@ class Director:
         self._adopted = await asyncio.to_thread(_weights, observed)
         if self._adopted:
             emit("kernel.adopted", services=len(observed.services), servers=len(self._adopted))
+        self._tell_standing(self.config.services)
 
     def own(self, keys: Iterable[ServiceKey]) -> None:
-        """Record that services are lvsha's, before they are added."""
-        owned = self._owned | frozenset(keys)
-        if owned != self._owned:
-            self._memory.keep_owned(owned)
-            self._owned = owned
+        """Record that services are lvsha's, before anything is done to them."""
+        self._own(self._owned | frozenset(keys))
+
+    def disown(self, *, but: Collection[ServiceKey]) -> None:
+        """Forget all other services: they are neither wanted nor there."""
+        self._own(self._owned & frozenset(but))
+
+    def _own(self, owned: frozenset[ServiceKey]) -> None:
+        """Where it cannot be recorded it is known until the next start, and tried again at the next look.
+
+        A service that is left over one day does less harm than one that is not served now.
+        """
+        self._owned = owned
+        if owned != self._recorded:
+            with contextlib.suppress(StateError):
+                self._memory.keep_owned(owned)
+                self._recorded = owned
 
     # --- what changes the state ---------------------------------------------------------------
 
@@ -115,10 +132,13 @@ class Director:
         after = before.observe(
             outcome.ok, outcome.detail, rise=check.rise, fall=check.fall, now=self._clock()
         )
+        if target not in self._users:
+            # A reload took it away while it was probed; should it come back, it starts anew.
+            return after
         self.health[target] = after
         if after.state is not before.state:
             self._note_judged(target)
-            users = self._users.get(target, ())
+            users = self._users[target]
             self._look({service.key for service, _ in users})
             for service, server in users:
                 _tell_verdict(service, server, before, after)
@@ -143,7 +163,10 @@ class Director:
         left, gone = self.overrides.expire(now)
         left = left.prune(now)
         if left != self.overrides:
-            self._keep(left)
+            # What cannot be written ends all the same: the file tells every reader when it does.
+            with contextlib.suppress(StateError):
+                self._memory.keep_overrides(left)
+            self._take(left)
         for o in gone:
             self._tell_override("override.expired", o)
         return self.overrides.next_expiry()
@@ -173,6 +196,11 @@ class Director:
         self._users = users
         for target in gone:
             self.health.pop(target, None)
+        if not self._all_judged.is_set():
+            self._unjudged = {
+                t for t in users if t not in self.health or self.health[t].state is State.UNKNOWN
+            }
+            self._note_judged(None)
         self.words = {name: word for name, word in self.words.items() if name in config.services}
         self._adopting = True
         self._look()
@@ -203,6 +231,9 @@ class Director:
 
     def _keep(self, overrides: Overrides) -> None:
         self._memory.keep_overrides(overrides)
+        self._take(overrides)
+
+    def _take(self, overrides: Overrides) -> None:
         touched = {*self.overrides.entries} ^ {*overrides.entries}
         self.overrides = overrides
         services = [service for o in touched for service, _ in self.servers_of(o)]
@@ -222,8 +253,10 @@ class Director:
             self._more_to_say.set()
             return
         for name in names:
-            now = self.standing(name)
-            before = self.words.get(name, Word.CHECKING)
+            places = self.places(name)
+            now, before = standing(places), self.words.get(name, Word.CHECKING)
+            if now.word is Word.OK and before is Word.CHECKING and _undecided(places):
+                continue
             self.words[name] = now.word
             if now.word is not before:
                 _tell_word(self.config.services[name], now, before)
@@ -254,7 +287,8 @@ def _tell_verdict(service: ServiceConfig, server: ServerConfig, before: Health, 
         **_server_fields(service, server),
         before=before.state.value,
         detail=after.detail,
-        seconds=round(after.since - before.since, 3) if before.state is not State.UNKNOWN else None,
+        # The clock may have been set back.
+        seconds=max(0.0, round(after.since - before.since, 3)) if before.state is not State.UNKNOWN else None,
     )
 
 
@@ -280,6 +314,11 @@ def _tell_word(service: ServiceConfig, now: Standing, before: Word) -> None:
         fields["active"] = True
     if now.word is not Word.CHECKING:
         emit(EVENTS[now.word], **fields)
+
+
+def _undecided(places: Iterable[Placement]) -> bool:
+    """Whether some verdict is still to come, which may make less of the service than it seems."""
+    return any(p.health.state is State.UNKNOWN for p in places if not p.fallback)
 
 
 def _weights(observed: Observed) -> dict[tuple[ServiceKey, ServerKey], int]:

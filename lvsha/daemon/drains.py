@@ -71,7 +71,7 @@ class Drains:
                     server=d.server,
                     address=d.place.address,
                     port=d.place.port,
-                    seconds=round(time.time() - d.since, 1),
+                    seconds=max(0.0, round(time.time() - d.since, 1)),
                 )
 
     def _drained(self) -> set[Drained]:

@@ -31,6 +31,8 @@ class Memory:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._unwritable: set[Path] = set()
+        """Files of which that was told."""
 
     def overrides(self) -> Overrides:
         """What operators said before."""
@@ -62,8 +64,11 @@ class Memory:
         try:
             write_document(path, name, VERSION, document)
         except StateError as error:
-            emit("state.unwritable", file=path, error=str(error))
+            if path not in self._unwritable:
+                self._unwritable.add(path)
+                emit("state.unwritable", file=path, error=str(error))
             raise
+        self._unwritable.discard(path)
 
 
 def keys_from_document(document: dict[str, Any]) -> frozenset[ServiceKey]:

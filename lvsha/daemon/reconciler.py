@@ -5,14 +5,16 @@ There is no second path by which IPVS is written. A look after an event reads ju
 that the event touches; every `period` seconds, at the start and after a failure the whole
 table is read, so that whatever somebody else changed is repaired and reported as drift.
 
-Nothing is ever flushed. Before a service is added for the first time it is recorded as owned
-(durably), so that a later lvsha may remove what an earlier one added, and nothing else.
+Nothing is ever flushed. A service of the configuration is recorded as owned (durably) before
+anything is done to it, so that it is removed when it leaves the configuration, also by a later
+lvsha. Ownership ends with the service: what an operator adds afterwards under the same address is the
+operator's.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -21,7 +23,7 @@ from lvsha.desired import Knowledge, desired, desired_services
 from lvsha.errors import KernelError
 from lvsha.kernel.ipvs import Failure
 from lvsha.log import emit
-from lvsha.model import Desired, DesiredService, Observed, ServiceKey, SourceNat
+from lvsha.model import Desired, Observed, ServiceKey
 from lvsha.plan import (
     AddServer,
     AddService,
@@ -44,6 +46,9 @@ SHOWN = 20
 RETRY = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds to the next whole look after the first, second, ... look in a row with a failure."""
 
+Part = ServiceKey | type[Step]
+"""What a step is about: one service, or the one thing of its kind."""
+
 
 class Kernel(Protocol):
     """What the reconciler needs of `lvsha.kernel.ipvs.Ipvs`."""
@@ -65,7 +70,10 @@ class Truth(Protocol):
         """Told of every whole look, before the plan is made: the chance to adopt what is there."""
 
     def own(self, keys: Iterable[ServiceKey]) -> None:
-        """Record durably that these services are lvsha's."""
+        """Record, durably if it can be, that these services are lvsha's."""
+
+    def disown(self, *, but: Collection[ServiceKey]) -> None:
+        """Forget that any other service is lvsha's: it is gone, and not wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +109,13 @@ class Reconciler:
         self._wake = asyncio.Event()
         self._dirty: set[ServiceKey] = set()
         self._whole = True
-        self._settled: dict[ServiceKey, DesiredService] = {}
-        self._source_nat: frozenset[SourceNat] | None = None
-        """Settled, as far as it is known."""
+        self._settled: dict[Part, object] = {}
+        """What was wanted of each part when it was last reached; None: it was not."""
         self._failed = 0
-        self._last = Look((), (), whole=False)
-        self._error: KernelError | None = None
-        self._looking = False
-        self._done = 0
-        self._ended = asyncio.Condition()
+        self._due = 0.0
+        """When the next whole look is due, in the event loop's seconds."""
+        self._next: asyncio.Future[Look] | None = None
+        """The look that has yet to begin, where somebody waits for it."""
         self._table = asyncio.Lock()
         """Held while the kernel is talked to: one conversation at a time."""
 
@@ -126,13 +132,11 @@ class Reconciler:
 
         Raises KernelError when that look could not be done.
         """
-        target = self._done + (2 if self._looking else 1)
         self.look(keys)
-        async with self._ended:
-            await self._ended.wait_for(lambda: self._done >= target)
-        if self._error is not None:
-            raise self._error
-        return self._last
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+        # Who gives up waiting takes the answer from nobody else.
+        return await asyncio.shield(self._next)
 
     async def run(self) -> None:
         """Look for ever: at once, at every call of `look`, and every `period` seconds."""
@@ -146,27 +150,24 @@ class Reconciler:
     async def once(self) -> Look:
         """One look at whatever is due. Raises KernelError when the kernel cannot be asked."""
         whole, keys = self._whole, frozenset(self._dirty)
+        asked, self._next = self._next, None
         self._whole = False
         self._dirty.clear()
         self._wake.clear()
-        self._looking = True
         try:
             async with self._table:
-                self._last = await (self._look_at_all() if whole else self._look_at(keys))
-            # Not before: who waited for the look before this one may not have read how that ended.
-            self._error = None
-            self._failed = self._failed + 1 if self._last.failures else 0
-        except KernelError as error:
+                look = await (self._look_at_all() if whole else self._look_at(keys))
+        except BaseException as error:
             # What was to be looked at is not known any more: the next look is at everything.
-            self._error, self._whole = error, True
-            self._failed += 1
+            self._whole = True
+            self._schedule(failed=True)
+            _refuse(asked, error)
             raise
-        finally:
-            self._looking = False
-            self._done += 1
-            async with self._ended:
-                self._ended.notify_all()
-        return self._last
+        if whole or look.failures:
+            self._schedule(failed=bool(look.failures))
+        if asked is not None:
+            asked.set_result(look)
+        return look
 
     async def see(self) -> Observed:
         """The whole table as it is now; does nothing. Raises KernelError."""
@@ -180,14 +181,21 @@ class Reconciler:
         return list((await self._think(config, lambda: desired(config, known), observed)).steps)
 
     async def _pause(self) -> None:
-        wait = self.period
-        if self._failed:
-            wait = min(wait, RETRY[min(self._failed, len(RETRY)) - 1])
         try:
-            async with asyncio.timeout(wait):
+            async with asyncio.timeout_at(self._due):
                 await self._wake.wait()
         except TimeoutError:
             self._whole = True
+        # Events that keep coming put no whole look off.
+        self._whole |= asyncio.get_running_loop().time() >= self._due
+
+    def _schedule(self, *, failed: bool) -> None:
+        """When the next whole look is due, after a whole one or one with a failure."""
+        self._failed = self._failed + 1 if failed else 0
+        wait = self.period
+        if self._failed:
+            wait = min(wait, RETRY[min(self._failed, len(RETRY)) - 1])
+        self._due = asyncio.get_running_loop().time() + wait
 
     async def _look_at_all(self) -> Look:
         observed = await self._kernel.observe()
@@ -197,6 +205,7 @@ class Reconciler:
         look = await self._carry_out(thought, whole=True)
         self.failures = look.failures
         self.observed = await self._kernel.observe() if look.steps else observed
+        self._truth.disown(but={*thought.wanted.services, *self.observed.services})
         return look
 
     async def _look_at(self, keys: frozenset[ServiceKey]) -> Look:
@@ -207,7 +216,9 @@ class Reconciler:
             config, lambda: Desired(services=desired_services(config, known, keys)), observed
         )
         look = await self._carry_out(thought, whole=False)
-        self.observed = _merge(self.observed, await self._kernel.observe(keys) if look.steps else observed)
+        part = await self._kernel.observe(keys) if look.steps else observed
+        rest = {key: there for key, there in self.observed.services.items() if key not in keys}
+        self.observed = replace(self.observed, services={**rest, **part.services})
         return look
 
     async def _think(self, config: Config, wish: Callable[[], Desired], observed: Observed) -> Thought:
@@ -219,8 +230,9 @@ class Reconciler:
         def think() -> Thought:
             wanted = wish()
             steps = tuple(plan(wanted, observed))
+            parts = _parts(wanted)
             return Thought(
-                wanted, steps, frozenset(n for n, s in enumerate(steps) if self._is_drift(s, wanted))
+                wanted, steps, frozenset(n for n, s in enumerate(steps) if self._is_drift(s, parts))
             )
 
         size = sum(len(s.servers) for s in config.services.values())
@@ -228,56 +240,61 @@ class Reconciler:
 
     async def _carry_out(self, thought: Thought, *, whole: bool) -> Look:
         steps = thought.steps
-        if new := [s.key for s in steps if isinstance(s, AddService)]:
-            self._truth.own(new)
+        self._truth.own(thought.wanted.services)
         failures = tuple(await self._kernel.apply(steps)) if steps else ()
         self._settle(thought.wanted, failures, whole=whole)
         _tell(thought, failures)
-        if any(f.error.drift for f in failures):
+        # Somebody else was at the table: look again at once; where that does not help, in a while.
+        if not self._failed and any(f.error.drift for f in failures):
             self.look()
         return Look(steps, failures, whole, tuple(steps[n] for n in sorted(thought.drift)))
 
-    def _is_drift(self, step: Step, wanted: Desired) -> bool:
+    def _is_drift(self, step: Step, wanted: Mapping[Part, object]) -> bool:
         """Whether a step repairs what nobody here asked to be different."""
-        match step:
-            case SetTimeouts() | StartSync() | StopSync():
-                return bool(self._settled)
-            case SetSourceNat():
-                return self._source_nat is not None and self._source_nat == wanted.source_nat
-            case DeleteService(key):
-                return bool(self._settled) and key not in self._settled
-        touched = service_of(step)
-        return (
-            touched is not None
-            and touched in self._settled
-            and self._settled[touched] == wanted.services.get(touched)
-        )
+        part = part_of(step)
+        if isinstance(step, DeleteService):
+            return bool(self._settled) and part not in self._settled
+        return part in self._settled and self._settled[part] == wanted.get(part)
 
     def _settle(self, wanted: Desired, failures: Sequence[Failure], *, whole: bool) -> None:
         if whole:
-            self._settled.clear()
-            self._source_nat = wanted.source_nat
-        self._settled.update(wanted.services)
-        for failure in failures:
-            if (touched := service_of(failure.step)) is not None:
-                self._settled.pop(touched, None)
-            elif isinstance(failure.step, SetSourceNat):
-                self._source_nat = None
+            self._settled = _parts(wanted)
+        else:
+            self._settled.update(wanted.services.items())
+        self._settled.update(dict.fromkeys((part_of(f.step) for f in failures), None))
 
 
-def service_of(step: Step) -> ServiceKey | None:
-    """The service that a step is about, None for the steps that are about none."""
+def part_of(step: Step) -> Part:
+    """What a step is about."""
     match step:
         case AddService(key) | SetService(key) | DeleteService(key):
             return key
         case AddServer(service) | SetServer(service) | DeleteServer(service):
             return service
-        case SetTimeouts() | StartSync() | StopSync() | SetSourceNat():
-            return None
+        case StartSync() | StopSync():
+            return StartSync
+        case SetTimeouts() | SetSourceNat():
+            return type(step)
 
 
-def _merge(old: Observed, part: Observed) -> Observed:
-    return replace(old, services={**old.services, **part.services})
+def _parts(wanted: Desired) -> dict[Part, object]:
+    parts: dict[Part, object] = {
+        SetTimeouts: wanted.timeouts,
+        StartSync: wanted.sync,
+        SetSourceNat: wanted.source_nat,
+    }
+    parts.update(wanted.services.items())
+    return parts
+
+
+def _refuse(asked: asyncio.Future[Look] | None, error: BaseException) -> None:
+    """Tell those who wait that the look did not come about."""
+    if asked is None:
+        return
+    if isinstance(error, asyncio.CancelledError):
+        asked.cancel()
+    else:
+        asked.set_exception(error)
 
 
 def _tell(thought: Thought, failures: Sequence[Failure]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -159,6 +160,21 @@ def test_an_override_ends_at_its_time(tmp_path: Path, said: Said) -> None:
     assert "override.expired" in [e["event"] for e in said]
 
 
+def test_an_override_ends_although_that_cannot_be_written(tmp_path: Path, said: Said) -> None:
+    """The file says by itself when it ends, so a full disk neither prolongs it nor ends the director."""
+    clock, state = Clock(), tmp_path / "state"
+    state.mkdir()
+    d = director(state, clock=clock)
+    d.override(drain(until=1100.0))
+    state.rename(tmp_path / "gone")
+    clock.now = 1100.0
+    assert d.expire() is None
+    assert (d.overrides.entries, [e["event"] for e in said][-1]) == ((), "override.expired")
+    again = director(tmp_path / "gone", clock=clock)
+    assert again.expire() is None
+    assert again.overrides.entries == ()
+
+
 def test_what_another_director_heard_is_kept_first_and_looked_at(tmp_path: Path, said: Said) -> None:
     """A drain said to the other node is on disk, in force and told with its words, once."""
     theirs = Overrides().put(drain(), node="lb2")
@@ -219,8 +235,6 @@ def test_what_cannot_be_kept_is_not_taken_over(tmp_path: Path) -> None:
 
 async def test_waiting_for_a_change_of_the_overrides(tmp_path: Path) -> None:
     """Those who wait are woken by the next change."""
-    import asyncio
-
     d = director(tmp_path)
     waiter = asyncio.create_task(d.overrides_changed())
     await asyncio.sleep(0)
@@ -231,8 +245,6 @@ async def test_waiting_for_a_change_of_the_overrides(tmp_path: Path) -> None:
 
 async def test_all_are_judged_once_each_target_has_a_verdict(tmp_path: Path) -> None:
     """The start gate waits for the first verdicts, good or bad."""
-    import asyncio
-
     d = director(tmp_path)
     waiter = asyncio.create_task(d.all_judged())
     report(d, 1, True)
@@ -241,6 +253,51 @@ async def test_all_are_judged_once_each_target_has_a_verdict(tmp_path: Path) -> 
     report(d, 2, False, False, False)
     async with asyncio.timeout(1):
         await waiter
+
+
+async def test_a_reload_waits_for_no_verdict_that_will_never_come(tmp_path: Path) -> None:
+    """A server that left before its first verdict holds the gate no longer; a new one does."""
+    d = director(tmp_path)
+    waiter = asyncio.create_task(d.all_judged())
+    report(d, 1, True)
+    await d.reconfigure(config(service(server(1), server(3))))
+    await asyncio.sleep(0)
+    assert not waiter.done()
+    report(d, 3, True)
+    async with asyncio.timeout(1):
+        await waiter
+
+
+async def test_a_result_that_comes_after_its_check_has_gone_is_forgotten(tmp_path: Path) -> None:
+    """When the check returns one day, an old verdict is not taken for a new one."""
+    d = director(tmp_path)
+    await d.reconfigure(config(OTHER))
+    report(d, 2, True)
+    await d.reconfigure(config(WEB))
+    assert [p.health.state for p in d.places("web")] == [State.UNKNOWN, State.UNKNOWN]
+
+
+async def test_a_reload_tells_how_services_stand_now(tmp_path: Path, said: Said) -> None:
+    """Taking the server that is down out of the configuration ends the warning."""
+    d = director(tmp_path, config(WEB))
+    report(d, 1, True)
+    report(d, 2, False, False, False)
+    assert d.words["web"] is Word.DEGRADED
+    await d.reconfigure(config(service(server(1))))
+    await d.found(Observed())
+    assert d.words["web"] is Word.OK
+    assert [e["event"] for e in said][-1] == "service.ok"
+
+
+async def test_a_service_is_not_said_to_be_ok_before_every_verdict(tmp_path: Path, said: Said) -> None:
+    """After a restart the servers in the table serve, but nobody knows yet how those beside it are."""
+    d = director(tmp_path, config(WEB))
+    there = Observed({WEB.key: ServiceState(WEB.service, {server(1).key: ServerState(server(1).server)})})
+    await d.found(there)
+    report(d, 1, True)
+    assert not [e for e in said if e["event"].startswith("service.")]
+    report(d, 2, False, False, False)
+    assert [e["event"] for e in said if e["event"].startswith("service.")] == ["service.degraded"]
 
 
 async def test_what_is_found_at_the_start_is_adopted_once(tmp_path: Path) -> None:
@@ -278,6 +335,27 @@ def test_a_removed_service_is_still_owned(tmp_path: Path) -> None:
     assert known.owned == {WEB.key}
 
 
+def test_what_is_gone_is_owned_no_more(tmp_path: Path) -> None:
+    """Also in the next process: what somebody else adds there later is not lvsha's to remove."""
+    d = director(tmp_path)
+    d.own([WEB.key, OTHER.key])
+    d.disown(but={OTHER.key})
+    assert d.wanted()[1].owned == director(tmp_path).wanted()[1].owned == frozenset({OTHER.key})
+
+
+def test_a_full_disk_does_not_stop_directing(tmp_path: Path, said: Said) -> None:
+    """What is owned is known in memory, said once, and written as soon as it can be."""
+    state = tmp_path / "state"
+    d = director(state)
+    for _ in range(3):
+        d.own([WEB.key])
+    assert d.wanted()[1].owned == frozenset({WEB.key})
+    assert [e["event"] for e in said] == ["state.unwritable"]
+    state.mkdir()
+    d.own([WEB.key])
+    assert director(state).wanted()[1].owned == frozenset({WEB.key})
+
+
 def test_everything_is_owned_where_the_configuration_says_so(tmp_path: Path) -> None:
     """`unknown_services = "remove"` gives leave to remove what somebody else added."""
     d = director(tmp_path, replace(config(WEB), ipvs=IpvsConfig(unknown_services="remove")))
@@ -300,8 +378,6 @@ def test_a_service_starts_as_checking(tmp_path: Path) -> None:
 
 async def test_what_touches_many_services_is_told_in_slices(tmp_path: Path, said: Said) -> None:
     """A server in a hundred services: each is told, and the event loop runs in between."""
-    import asyncio
-
     many = config(*(service(server(1), name=f"s{n}", port=n) for n in range(1, 101)))
     d = director(tmp_path, many)
     report(d, 1, True)
