@@ -156,6 +156,8 @@ class Controller:
         now = time.time()
         until = None if expires_in is None else now + expires_in
         selector = select(target, self._refs())
+        # It will be read on the other director too, where a process number alone says nothing.
+        by = f"{by} on {self._config.node.name}" if self._config.peer is not None else by
         self._director.override(Override(selector, kind, weight, reason, by, now, until))
         return await self._after(target)
 

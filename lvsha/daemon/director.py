@@ -183,7 +183,8 @@ class Director:
         changed = changes(self.overrides, merged)
         self._keep(merged)
         if changed:
-            emit("override.synced", peer=by, changed=changed)
+            more = [f"and {len(changed) - SLICE} more"] if len(changed) > SLICE else []
+            emit("override.synced", peer=by, changed=changed[:SLICE] + more)
 
     async def reconfigure(self, config: Config) -> None:
         """Take a new configuration; verdicts of checks that are unchanged stay."""
@@ -236,11 +237,17 @@ class Director:
     def _take(self, overrides: Overrides) -> None:
         touched = {*self.overrides.entries} ^ {*overrides.entries}
         self.overrides = overrides
-        services = [service for o in touched for service, _ in self.servers_of(o)]
-        self._look({service.key for service in services})
-        self._tell_standing({service.name for service in services})
+        names = self._services_of(touched)
+        self._look({self.config.services[name].key for name in names})
+        self._tell_standing(names)
         self._overrides_changed.set()
         self._overrides_changed = asyncio.Event()
+
+    def _services_of(self, overrides: Collection[Override]) -> set[str]:
+        """The services that these touch; for many (all of another director's) every one: sooner told."""
+        if len(overrides) > SLICE:
+            return {*self.config.services}
+        return {service.name for o in overrides for service, _ in self.servers_of(o)}
 
     def _tell_override(self, event: str, o: Override, **more: Any) -> None:
         said: dict[str, Any] = {"kind": o.kind.value, "weight": o.weight, "reason": o.reason, "by": o.by}

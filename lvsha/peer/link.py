@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from lvsha.errors import UnavailableError
+from lvsha.errors import StateError, UnavailableError
 from lvsha.model import Address
 from lvsha.overrides import Overrides
 from lvsha.peer.messages import About, Alive, Complete, Message, Records, parts
@@ -50,6 +50,8 @@ class Pace:
     """After the start, until it is told that a peer does not answer."""
     bind: float = 5.0
     """Before it is tried again to listen."""
+    keep: float = 30.0
+    """Before it is tried again to keep what could not be written."""
 
 
 @dataclass(slots=True, eq=False)
@@ -97,6 +99,10 @@ class Link:
         self._news = asyncio.Event()
         self._known = Overrides()
         """What the peer has."""
+        self._unkept = Overrides()
+        """What the peer has said and could not be kept here."""
+        self._again = 0.0
+        """When that is tried again, by the loop's clock."""
         self._early: list[Message] = []
         """What came right behind the proof."""
         self._greeted = False
@@ -122,7 +128,7 @@ class Link:
     async def converse(self, director: Director, about: Callable[[], About], peer: Peer) -> None:
         """Tell and hear until the connection ends.
 
-        Always raises why it ended: UnavailableError, RefusedError, StateError or OSError.
+        Always raises why it ended: UnavailableError, RefusedError or OSError.
         """
         hearing = asyncio.create_task(self._hear(director, peer), name=f"hear {peer.name}")
         speaking = asyncio.create_task(self._speak(director, about), name=f"tell {peer.name}")
@@ -181,6 +187,8 @@ class Link:
                         self._heard(message, director, peer)
                     if messages:
                         limit.reschedule(loop.time() + self._pace.dead)
+                    if self._unkept.records and loop.time() > self._again:
+                        self._keep(director, peer)
                     messages = self._session.receive(await self._read())
         except TimeoutError as error:
             if limit.expired():
@@ -191,13 +199,23 @@ class Link:
         match message:
             case Records(overrides):
                 self._known = self._known.merge(overrides)
-                director.merge(overrides, by=peer.name)
+                self._unkept = self._unkept.merge(overrides)
+                self._keep(director, peer)
             case About():
                 peer.about = message
             case Complete():
                 peer.complete.set()
             case Alive():
                 pass
+
+    def _keep(self, director: Director, peer: Peer) -> None:
+        """On a full disk the link stays, and it is tried again: the peer is not to blame."""
+        try:
+            director.merge(self._unkept, by=peer.name)
+        except StateError:  # told by who could not write
+            self._again = asyncio.get_running_loop().time() + self._pace.keep
+        else:
+            self._unkept = Overrides()
 
     async def _read(self) -> bytes:
         if data := await self._reader.read(CHUNK):

@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from lvsha.errors import StateError
-from lvsha.store.file import put_aside, read_plain, write_atomic
+from lvsha.store.file import LARGEST, put_aside, read_plain, write_atomic
 
 _FORMAT = "lvsha"
 
 
 def write_document(path: Path, kind: str, version: int, body: dict[str, Any]) -> None:
-    """Replace a document, durably. `body` holds what JSON has. Raises StateError."""
+    """Replace a document, durably. `body` holds what JSON has.
+
+    Raises StateError, also for one that is too large to be read again; the old one is left then.
+    """
     # As it will be read: a key that is a number is text afterwards, and sorts elsewhere.
     body = json.loads(json.dumps(body))
     envelope = {
@@ -30,7 +33,12 @@ def write_document(path: Path, kind: str, version: int, body: dict[str, Any]) ->
         "sha256": _checksum(body),
         "body": body,
     }
-    write_atomic(path, (json.dumps(envelope, indent=1) + "\n").encode())
+    data = (json.dumps(envelope, indent=1) + "\n").encode()
+    if len(data) > LARGEST:
+        raise StateError(
+            f"{path} cannot be written: {len(data)} bytes, and {LARGEST} are the most that is read"
+        )
+    write_atomic(path, data)
 
 
 def read_document(path: Path, kind: str, version: int) -> dict[str, Any] | None:

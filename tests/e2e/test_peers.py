@@ -82,6 +82,7 @@ async def test_a_drain_on_one_is_in_force_on_the_other(pair: Pair) -> None:
     (there,) = await pair.lb2.ask("GET", "/v1/overrides")
     assert [there] == await pair.lb1.ask("GET", "/v1/overrides")
     assert there["reason"] == "new disks"
+    assert there["by"].endswith(" on lb1")
     status = await pair.lb2.ask("GET", "/v1/status")
     assert status["servers_drained"] == 1
     await say(pair.lb2, "undrain", "rs1")

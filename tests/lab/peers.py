@@ -36,7 +36,16 @@ PORT = 8850
 KEY = b"k" * 32
 ABOUT = About("0.1.0", 1, "ab" * 32)
 QUICK = Pace(
-    connect=2, greet=0.5, alive=0.1, dead=0.6, least=0.02, most=0.1, steady=1, patience=30, bind=0.05
+    connect=2,
+    greet=0.5,
+    alive=0.1,
+    dead=0.6,
+    least=0.02,
+    most=0.1,
+    steady=1,
+    patience=30,
+    bind=0.05,
+    keep=0.1,
 )
 """Hundredths instead of seconds."""
 WITHIN = 10.0

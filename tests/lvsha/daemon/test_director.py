@@ -225,6 +225,20 @@ def test_an_end_of_ones_own_is_told_before_a_merge(tmp_path: Path, said: Said) -
     assert [e["event"] for e in said][-2:] == ["override.expired", "override.synced"]
 
 
+def test_many_words_at_once(tmp_path: Path, said: Said) -> None:
+    """Hundreds of words that were said elsewhere are one look, and one event of bounded size."""
+    theirs = Overrides()
+    for number in range(300):
+        theirs = theirs.put(drain(f"rs{number}"), node="lb2")
+    looks = Looks()
+    d = director(tmp_path, looks=looks)
+    d.merge(theirs, by="lb2")
+    assert len(d.overrides.entries) == 300
+    assert looks.asked == [{WEB.key, OTHER.key}]
+    (synced,) = [e for e in said if e["event"] == "override.synced"]
+    assert (len(synced["changed"]), synced["changed"][-1]) == (21, "and 280 more")
+
+
 def test_what_cannot_be_kept_is_not_taken_over(tmp_path: Path) -> None:
     """As with an operator's own words: better heard again than forgotten."""
     d = director(tmp_path / "missing")

@@ -126,3 +126,10 @@ def test_cannot_be_moved(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StateError, match="could not be moved aside"):
         read_document(tmp_path / "file" / "f", "overrides", 1)
+
+
+def test_what_would_not_be_read_again_is_not_written(path: Path) -> None:
+    """A document beyond all measure is refused while there is somebody to tell, and the old one stays."""
+    with pytest.raises(StateError, match="are the most that is read"):
+        write_document(path, "overrides", 1, {"a": "x" * (17 * 1024 * 1024)})
+    assert read_document(path, "overrides", 1) == {"a": [1, 2.5, "ä"]}
