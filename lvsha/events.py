@@ -55,6 +55,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "check": "kind of the check",
         "checks": "how many checks",
         "config": "path of the configuration file",
+        "connections": "how many connections",
         "count": "how many times, or how many events, since it was last said",
         "detail": "what was seen",
         "error": "what was answered, or what it died of",
@@ -70,7 +71,9 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "kernel": "release of the kernel",
         "key": "protocol, address and port of a service, or its mark",
         "kind": "of an override: drain, disable or weight",
+        "limit": "how many there may be",
         "lines": "log lines",
+        "local": "local address of mode fullnat",
         "logger": "name of the library's logger",
         "mac": "link-layer address of the other machine",
         "master": "address of the master, where another is (null: unknown)",
@@ -87,6 +90,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "problems": "every problem found, a list",
         "process": "speaker, director or parent",
         "reason": "why; of an override: what the operator gave as reason",
+        "refused": "how many the kernel refused",
         "restart_in": "seconds until it is started again",
         "role": "of a director: master, backup, fault or alone; of the sync daemon: master or backup",
         "seconds": "how long, as the event says",
@@ -103,6 +107,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "target": "what an override means, as it can be typed again",
         "task": "name of the task",
         "tracker": "what the instance depends on",
+        "used": "how many are in use",
         "value": "the value wanted",
         "version": "of lvsha, or of IPVS",
         "weight": "of a server; of a tracker, taken off the priority (0: the instance goes to fault)",
@@ -274,6 +279,34 @@ _EVENTS = (
         "So much was in the kernel's table already: it stays as it is until verdicts are in.",
     ),
     _event("kernel.back", _INFO, "seconds", "The kernel's IPVS answers again, after so long."),
+    _event(
+        "connections.taken_up",
+        _INFO,
+        "connections refused seconds",
+        "This node became master, and made entries of connection tracking for connections of mode fullnat "
+        "that came to it. Refused were those whose port another one has.",
+    ),
+    _alert(
+        "connections.lost",
+        _ERROR,
+        "error",
+        "Connections of mode fullnat could not be counted, or taken up at a failover: those whose server "
+        "speaks first may hang.",
+    ),
+    _alert(
+        "localports.filling",
+        _WARNING,
+        "local address port used limit",
+        "A local address has few ports left for one server's port (`address` and `port`): more connections "
+        "would be dropped. Add local addresses or servers.",
+    ),
+    _alert(
+        "conntrack.filling",
+        _WARNING,
+        "used limit",
+        "Connection tracking is nearly full: more connections would be dropped. Raise "
+        "net.netfilter.nf_conntrack_max.",
+    ),
     _event("sysctl.changed", _INFO, "name before after", "A kernel setting was written."),
     _alert("sysctl.failed", _ERROR, "name value error", "A kernel setting could not be written."),
     _event(

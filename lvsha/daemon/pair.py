@@ -17,7 +17,7 @@ from typing import Any
 from lvsha.config import Config, TrackService
 from lvsha.daemon.specs import specs, tracker_name
 from lvsha.errors import LvshaError, UnavailableError
-from lvsha.log import emit
+from lvsha.log import UnknownEventError, emit
 from lvsha.model import Role
 from lvsha.speaker.link import Connected, Disconnected, SpeakerLink
 from lvsha.speaker.messages import (
@@ -35,24 +35,27 @@ from lvsha.speaker.messages import (
     StatusReport,
     Track,
 )
+from lvsha.speaker.trackers.base import standing
 
 ANSWER = 5.0
 """Seconds the speaker may take to answer."""
 BEAT = 1.0
 
-Healthy = Callable[[str], int]
-"""How many servers of a service are in service, by the service's name."""
+Healthy = Callable[[str], int | None]
+"""How many servers of a service are in service, by the service's name; None: verdicts are to come."""
 
 
 class Pair:
     """The link to the speaker, and the roles of this node's instances."""
 
-    def __init__(self, config: Config, healthy: Healthy) -> None:
+    def __init__(self, config: Config, healthy: Healthy, mastered: Callable[[], None] = lambda: None) -> None:
         self.roles: dict[str, RoleChange] = {}
         self.instances = {spec.name: spec for spec in specs(config)}
         self.link = SpeakerLink(config.state.runtime / "speaker.sock")
         self._config = config
         self._healthy = healthy
+        self._mastered = mastered
+        """Called when this node has become master of an instance."""
         self._ready = False
         self._told: dict[tuple[str, str], Track] = {}
 
@@ -126,12 +129,15 @@ class Pair:
 
     async def _track(self, instance: str, tracker: TrackService) -> None:
         healthy = self._healthy(tracker.service)
+        if healthy is None:
+            # The speaker goes on with what it knows: a director that has just started is no reason to resign.
+            return
         failed = healthy < tracker.at_least
         why = f"{healthy} of at least {tracker.at_least} servers of {tracker.service} are in service"
         message = Track(
             instance=instance,
             name=tracker_name(tracker),
-            weight=tracker.weight if failed else 0,
+            weight=standing(not failed, tracker.weight, why).weight,
             fault=failed and tracker.weight == 0,
             why=why,
         )
@@ -159,7 +165,7 @@ class Pair:
             case RoleChange():
                 self._changed(message)
             case Event(event=name, fields=fields):
-                emit(name, **_fields(fields))
+                _pass_on(name, fields)
 
     async def _tell_all(self) -> None:
         self._told.clear()
@@ -194,8 +200,18 @@ class Pair:
                 before=known.state.value if known else None,
                 why=change.why,
             )
+            if change.state is State.MASTER:
+                self._mastered()
         if self.role is not before:
             emit("role.changed", role=self.role.value, before=before.value, why=change.why)
+
+
+def _pass_on(name: str, fields: Mapping[str, object]) -> None:
+    """A speaker that was started before an upgrade may say what this release has no name for."""
+    try:
+        emit(name, **_fields(fields))
+    except UnknownEventError:
+        emit("log.library", logger="speaker", message=f"{name} {_fields(fields)}")
 
 
 def _fields(fields: Mapping[str, object]) -> dict[str, Any]:

@@ -27,6 +27,11 @@ class SourceNatTable:
         self._waiting: dict[tuple[ServiceKey, ServerKey], str] = {}
         """Servers whose source NAT could not be put in place, and why."""
 
+    @property
+    def client_bits(self) -> int:
+        """How many leading bits of a client's address decide about its local address."""
+        return self._rules.client_bits if self._rules is not None else 128
+
     async def observe(self) -> SourceNatState:
         """What is there. A firewall that cannot be asked is a state that has to be put right."""
         wanted = self._wanted()

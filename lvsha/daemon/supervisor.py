@@ -35,8 +35,10 @@ from lvsha.daemon.pair import Pair
 from lvsha.daemon.peers import Peers
 from lvsha.daemon.probes import Probes
 from lvsha.daemon.reconciler import Reconciler
+from lvsha.daemon.room import Room
 from lvsha.daemon.settings import Settings
 from lvsha.daemon.table import Table
+from lvsha.daemon.takeover import Takeover
 from lvsha.daemon.tasks import eternal
 from lvsha.desired import source_nats
 from lvsha.errors import KernelError, StateError, UnavailableError
@@ -142,7 +144,10 @@ class Supervisor:
         self._reconciler = Reconciler(self._table, self._director, config.ipvs.look)
         probes = Probes(lambda: self._director.config, self._there, self._reconciler.looked)
         self._monitor = Monitor(self._director.report, probe=probes.probe)
-        self._pair = Pair(config, lambda name: self._director.standing(name).in_service)
+        source_nat = self._table.source_nat
+        self._takeover = Takeover(lambda: self._director.config, lambda: source_nat.client_bits)
+        self._room = Room(lambda: self._director.config, lambda: source_nat.client_bits)
+        self._pair = Pair(config, lambda name: self._director.standing(name).in_service, self._takeover.began)
         self._drains = Drains(self._director, self._reconciler)
         self._peers = Peers(self._director)
         self._control = Controller(
@@ -192,6 +197,8 @@ class Supervisor:
             "drains": self._drains.run(),
             "settings": self._keep_settings(),
             "pair": self._pair.run(),
+            "takeover": self._takeover.run(),
+            "room": self._room.run(),
             "peers": self._peers.run(),
             "api": self._serve_api(config.api),
         }

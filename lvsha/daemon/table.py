@@ -3,7 +3,8 @@
 Opened when needed, and again when lost. A director without services (a pure VRRP pair) needs no IPVS,
 and a kernel without it is then no fault. With services it is: the first failure is said once
 (`kernel.lost`), every look tries again, and the return is said as well. Nothing is remembered
-between two connections.
+between two connections. Without services it is still looked for while something of lvsha's own may be
+left over in it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Protocol
 
 from lvsha.daemon.source_nat import SourceNatTable
 from lvsha.errors import KernelError
-from lvsha.kernel.ipvs import Failure, Info, Ipvs
+from lvsha.kernel.ipvs import AbsentError, Failure, Info, Ipvs
 from lvsha.log import emit
 from lvsha.model import Observed, ServiceKey
 from lvsha.plan import IpvsStep, SetSourceNat, Step
@@ -41,7 +42,8 @@ class Kernel(Protocol):
 class Table:
     """Satisfies the reconciler's `Kernel`.
 
-    `needed` says whether services are configured, `fullnat` whether any of them is of that mode;
+    `needed` says whether services are configured, `fullnat` whether any of them is of that mode, `left`
+    whether services of former days are owned;
     `prepare` is called when the kernel's IPVS has been found, before anything is put into it.
     """
 
@@ -51,30 +53,35 @@ class Table:
         fullnat: Callable[[], bool] = lambda: False,
         prepare: Callable[[], None] = lambda: None,
         *,
+        left: Callable[[], bool] = lambda: False,
         find: Callable[[], Awaitable[Kernel]] = Ipvs.open,
     ) -> None:
         self._needed = needed
+        self._left = left
         self._prepare = prepare
         self._find = find
         self._ipvs: Kernel | None = None
         self._lost: float | None = None
-        self._source_nat = SourceNatTable(fullnat)
+        self.source_nat = SourceNatTable(fullnat)
         self.words = "IPVS is not needed"
         """What the kernel says of itself, or why it does not answer."""
 
     async def observe(self, keys: Collection[ServiceKey] | None = None) -> Observed:
         """The table, or only the named services of it. Raises KernelError."""
-        if self._ipvs is None and not self._needed():
+        needed = self._needed()
+        if self._ipvs is None and not needed and not self._left():
             return Observed()
         try:
             ipvs = self._ipvs or await self._open()
             observed = await ipvs.observe(keys)
         except KernelError as error:
+            if isinstance(error, AbsentError) and not needed:
+                return Observed()  # and so nothing is left over
             self._lose(error)
             raise
         if keys is not None:
             return observed
-        return replace(observed, source_nat=await self._source_nat.observe())
+        return replace(observed, source_nat=await self.source_nat.observe())
 
     async def apply(self, steps: Sequence[Step]) -> list[Failure]:
         """Carry out steps. Raises KernelError when the kernel cannot be asked at all."""
@@ -90,7 +97,7 @@ class Table:
             self._ipvs = None
 
     async def _apply(self, steps: Sequence[Step]) -> list[Failure]:
-        barred = [f for step in steps if (f := self._source_nat.bars(step)) is not None]
+        barred = [f for step in steps if (f := self.source_nat.bars(step)) is not None]
         out = {id(f.step) for f in barred}
         allowed: list[IpvsStep] = [s for s in steps if id(s) not in out and not isinstance(s, SetSourceNat)]
         try:
@@ -101,7 +108,7 @@ class Table:
             raise
 
     async def _apply_source_nat(self, steps: Sequence[Step]) -> list[Failure]:
-        answers = [await self._source_nat.apply(s) for s in steps if isinstance(s, SetSourceNat)]
+        answers = [await self.source_nat.apply(s) for s in steps if isinstance(s, SetSourceNat)]
         return [failure for failure in answers if failure is not None]
 
     async def _open(self) -> Kernel:

@@ -18,6 +18,10 @@ class Rules(Protocol):
     def name(self) -> str:
         """What an operator calls it."""
 
+    @property
+    def client_bits(self) -> int:
+        """How many leading bits of a client's address decide about its local address."""
+
     async def observe(self) -> SourceNatState:
         """What is there. Raises KernelError."""
 

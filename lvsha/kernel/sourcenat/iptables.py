@@ -23,6 +23,7 @@ class Iptables:
     """The chains LVSHA-*, of both families. Satisfies `Rules`."""
 
     name = "iptables"
+    client_bits = 32
 
     def __init__(self) -> None:
         self._known: dict[Family, tuple[Tables, SourceNatState]] = {}

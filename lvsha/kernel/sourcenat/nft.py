@@ -25,6 +25,7 @@ class Nft:
     """The tables `ip lvsha` and `ip6 lvsha`. Satisfies `Rules`."""
 
     name = "nftables"
+    client_bits = 128
 
     def __init__(self) -> None:
         self._there: dict[Family, bool] = dict.fromkeys(FAMILIES, True)

@@ -15,6 +15,7 @@ address, and a pair has to have the same firewall on both sides.
 from __future__ import annotations
 
 import hashlib
+import struct
 from dataclasses import dataclass
 
 from lvsha.model import Address, SourceNat
@@ -41,3 +42,42 @@ class Pool:
 def pool_of(entry: SourceNat) -> Pool:
     """The pool of a service."""
     return Pool(entry.addresses, entry.strip_timestamps)
+
+
+def local_address(client: Address, addresses: tuple[Address, ...], *, bits: int = 128) -> Address:
+    """The address of a pool that a client gets, as the kernel would choose it.
+
+    `bits`: how many leading bits of a client's address count, a multiple of 32 (xt_cluster: 32).
+    """
+    if len(addresses) == 1:
+        return addresses[0]
+    place = jhash(client.packed[: bits // 8], SEED)
+    return addresses[place * len(addresses) >> 32]
+
+
+def jhash(key: bytes, seed: int) -> int:
+    """Jenkins' hash of whole 32-bit words (include/linux/jhash.h, on a little-endian machine)."""
+    words: tuple[int, ...] = struct.unpack(f"<{len(key) // 4}I", key)
+    a = b = c = (0xDEADBEEF + len(key) + seed) & _MASK
+    while len(words) > 3:
+        a, b, c = (a + words[0]) & _MASK, (b + words[1]) & _MASK, (c + words[2]) & _MASK
+        # The macro __jhash_mix.
+        for shift in (4, 6, 8, 16, 19, 4):
+            a = ((a - c) & _MASK) ^ _rotated(c, shift)
+            c = (c + b) & _MASK
+            a, b, c = b, c, a
+        words = words[3:]
+    words = (*words, 0, 0)
+    a, b, c = (a + words[0]) & _MASK, (b + words[1]) & _MASK, (c + words[2]) & _MASK
+    # The macro __jhash_final.
+    for shift in (14, 11, 25, 16, 4, 14, 24):
+        c = ((c ^ b) - _rotated(b, shift)) & _MASK
+        a, b, c = b, c, a
+    return b
+
+
+_MASK = 0xFFFFFFFF
+
+
+def _rotated(word: int, bits: int) -> int:
+    return ((word << bits) | (word >> (32 - bits))) & _MASK

@@ -1,0 +1,95 @@
+"""Mode fullnat at a failover: what the kernel was told of connections becomes what it needs to carry them.
+
+Connection sync brings a director the other one's connections, but not their source NAT. For a client
+that speaks that is no matter: its packet is translated as its first one was. A server that speaks
+meets a local address that nothing is known about, and its packets are dropped by the guard until
+the client speaks, which one that only listens (a download) never does.
+
+So a director that becomes master makes the entries of connection tracking itself, for every
+connection that IPVS has. They can be worked out: the port is the client's own, and the address is
+the pool's by a hash. What traffic has made meanwhile stays as it is.
+
+What cannot be worked out is a port that was not the client's own: of two clients with the same port, one
+local address and one server, the second was given another. Of such a pair one connection is lost, or
+both. With N connections to one server's port through one local address it befalls about one in 28,000 / N
+of them: a larger pool makes it rarer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from lvsha.config import Config
+from lvsha.desired import source_nats
+from lvsha.errors import KernelError
+from lvsha.kernel.conntrack import Conntrack, Flow
+from lvsha.kernel.ipvs.connections import Connection, connections
+from lvsha.kernel.sourcenat.located import located
+from lvsha.log import emit
+from lvsha.model import SourceNat
+
+AGAIN = 3.0
+"""Seconds after which it is done once more: what the other director said last arrives two seconds late."""
+STATES = frozenset({"ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "UDP"})
+"""Of IPVS: those in which there is something to lose."""
+SLICE = 2048
+"""Entries that are made at a stretch."""
+
+
+class Takeover:
+    """Waits for this node to become master. `client_bits`: see `Rules`."""
+
+    def __init__(self, config: Callable[[], Config], client_bits: Callable[[], int]) -> None:
+        self._config = config
+        self._client_bits = client_bits
+        self._due = asyncio.Event()
+
+    def began(self) -> None:
+        """To be called when this node has become master of an instance."""
+        self._due.set()
+
+    async def run(self) -> None:
+        """Take up connections whenever this node has become master, for ever."""
+        while True:
+            await self._due.wait()
+            for pause in (0.0, AGAIN):
+                await asyncio.sleep(pause)
+                self._due.clear()
+                try:
+                    await self._take_up()
+                except KernelError as error:
+                    emit("connections.lost", error=str(error))
+
+    async def _take_up(self) -> None:
+        entries = source_nats(self._config())
+        if not entries:
+            return
+        begun, bits = time.monotonic(), self._client_bits()
+        wanted = await asyncio.to_thread(lambda: list(flows(connections(), entries, bits)))
+        made, refused = await _make(wanted)
+        if made or refused:
+            seconds = round(time.monotonic() - begun, 3)
+            emit("connections.taken_up", connections=made, refused=refused, seconds=seconds)
+
+
+async def _make(wanted: list[Flow]) -> tuple[int, int]:
+    """How many entries were made, and how many the kernel would not have."""
+    there = refused = 0
+    with contextlib.closing(Conntrack.open()) as conntrack:
+        for start in range(0, len(wanted), SLICE):
+            refusals = await conntrack.add(wanted[start : start + SLICE])
+            known = sum(refusal.errno == errno.EEXIST for refusal in refusals.values())
+            there += known
+            refused += len(refusals) - known
+    return len(wanted) - there - refused, refused
+
+
+def flows(found: Iterable[Connection], entries: Iterable[SourceNat], client_bits: int) -> Iterator[Flow]:
+    """The connections of mode fullnat that have something to lose."""
+    for one, local in located(found, entries, client_bits):
+        if one.state in STATES:
+            yield Flow(*one[:7], local=local, lifetime=one.expires)

@@ -1,0 +1,182 @@
+"""A pair in mode fullnat on a real kernel with iptables: traffic, drift, and what outlives a failover."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.lab import fullnat
+from tests.lab.client import Kind
+from tests.lab.fullnat import DNS, ECHO, POOL, POOL6, VIP, VIP6, WEB, Site, local
+from tests.lab.process import spawn
+
+pytestmark = pytest.mark.ipvs
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    """The pair with everything up, and two local addresses of each family."""
+    async with fullnat.site(tmp_path, fullnat.config()) as site:
+        yield site
+
+
+def rules(site: Site, node: str = "lb1") -> str:
+    """The chains of both families as iptables saves them, without counters and dates."""
+    text = "".join(site.net[node].run(f"{name}-legacy-save") for name in ("iptables", "ip6tables"))
+    return "\n".join(line.split(" [")[0] for line in text.splitlines() if not line.startswith("#"))
+
+
+async def test_servers_see_the_local_address_that_the_hash_says(site: Site) -> None:
+    """TCP and UDP, IPv4 and IPv6: every client has one local address, and both directors agree on it."""
+    requests: list[tuple[str, int, Kind]] = [
+        (VIP, WEB, "http"),
+        (VIP, DNS, "udp"),
+        (VIP6, WEB, "http"),
+        (VIP6, DNS, "udp"),
+    ]
+    for successor in (site.lb2, None):
+        for address, port, kind in requests:
+            clients = [f"2001:db8:1::{n}" if ":" in address else f"192.0.2.{n}" for n in range(11, 19)]
+            answers = [await site.client.served(address, port, kind, source=client) for client in clients]
+            pool = POOL6 if ":" in address else POOL
+            assert ":" in address or {answer.seen for answer in answers} == {*pool}
+            # xt_cluster looks at the first 32 bits of an address, all of an IPv4 one.
+            assert [answer.seen for answer in answers] == [local(c, pool, bits=32) for c in clients]
+            assert {answer.server for answer in answers} == {"rs1", "rs2"}
+        if successor is not None:
+            await site.hand_over(site.lb1, successor)
+
+
+async def test_a_server_that_dies_leaves_and_one_that_is_drained_finishes(site: Site) -> None:
+    """As in every other mode: no new connection reaches it; a drained one's old connections go on."""
+    held = await site.client.hold(VIP, ECHO, 10)
+    assert held == {"rs1": 5, "rs2": 5}
+    assert (await site.lb1.cli("drain", "rs2")).status == 0
+    assert {await site.client.ask(VIP, WEB) for _ in range(6)} == {"rs1"}
+    assert await site.client.alive() == 10
+    assert (await site.lb1.cli("undrain", "rs2")).status == 0
+    mark = await site.lb1.mark()
+    await site.rs["rs1"].close("tcp")
+    for service in ("web", "echo", "dns", "web6", "echo6", "dns6"):
+        await site.lb1.event("server.down", since=mark, service=service)
+    await site.lb1.ask("POST", "/v1/look")
+    assert {await site.client.ask(VIP6, WEB) for _ in range(6)} == {"rs2"}
+    assert {await site.client.ask(VIP, DNS, "udp") for _ in range(6)} == {"rs2"}
+    # Verdicts change nothing about source NAT: there was nothing to do about it.
+    assert site.lb1.process is not None
+    steps = [e["step"] for e in site.lb1.process.events[mark:] if e["event"] == "step.applied"]
+    assert not [step for step in steps if "source NAT" in step]
+
+
+async def test_connections_outlive_a_crash_and_the_way_back(site: Site) -> None:
+    """200 established connections over IPv4 and IPv6: every one goes on, on the other director and back."""
+    await site.client.hold(VIP, ECHO, 150)
+    await site.client.hold(VIP6, ECHO, 50)
+    await site.synced(site.lb2, 200)
+    await site.crash(site.lb1, site.lb2)
+    assert await site.client.alive(patience=10) == 200
+    await site.client.hold(VIP, ECHO, 10)
+    await site.back(site.lb1)
+    # 100 kB each way on each: the first director's conntrack knows sequence numbers of long ago.
+    for _ in range(20):
+        assert await site.client.alive(patience=20, size=5000) == 210
+    await site.synced(site.lb1, 210)
+    await site.hand_over(site.lb2, site.lb1)
+    assert await site.client.alive(patience=10) == 210
+    assert await site.client.alive(patience=10) == 210
+
+
+async def test_who_only_listens_outlives_a_crash_too(site: Site) -> None:
+    """Downloads in their midst: the client is silent, the server reaches it through the other director."""
+    downloads = [
+        await spawn(
+            site.net["client"],
+            *("curl", "-sf", "-o", "/dev/null", "-w", "%{size_download}\n"),
+            f"http://{host}/download?bytes=300000&seconds=12",
+        )
+        for host in [VIP] * 5 + [f"[{VIP6}]"] * 5
+    ]
+    await site.synced(site.lb2, 10)
+    await site.crash(site.lb1, site.lb2)
+    told = await site.lb2.event("connections.taken_up")
+    assert (told["connections"], told["refused"]) == (10, 0)
+    for download in downloads:
+        assert await download.wait(within=30) == 0
+        assert download.output == ["300000"]
+
+
+async def test_of_two_connections_with_one_port_at_most_one_is_kept(tmp_path: Path) -> None:
+    """Two clients with the same port, one local address and one server: one of them is given another port.
+
+    The other director cannot know which. Of the pair one may be lost, or both; all others go on.
+    """
+    async with fullnat.site(tmp_path, fullnat.config(pool=POOL[:1], servers=1)) as site:
+        await site.client.hold(VIP, ECHO, 30, source="192.0.2.11", source_port=40000)
+        await site.client.hold(VIP, ECHO, 10, source="192.0.2.12", source_port=40000)
+        assert await site.client.alive() == 40
+        await site.synced(site.lb2, 40)
+        await site.crash(site.lb1, site.lb2)
+        told = await site.lb2.event("connections.taken_up")
+        assert (told["connections"], told["refused"]) == (30, 0)
+        assert 20 <= await site.client.alive() <= 30
+
+
+async def test_what_somebody_else_did_to_the_rules_is_repaired_and_told(site: Site) -> None:
+    """Flushed, deleted from, added to: put right at the next look, and what is not lvsha's is left alone."""
+    node = site.net["lb1"]
+    node.run("iptables-legacy", "-t", "nat", "-A", "POSTROUTING", "-s", "198.51.100.1", "-j", "ACCEPT")
+    before = rules(site)
+    for table, words, why in (
+        ("nat", "-F", "chain LVSHA-SOURCE was changed"),
+        ("nat", "-D POSTROUTING 1", "what leads from the table nat to lvsha's chains was changed"),
+        ("nat", "-A LVSHA-SOURCE -j ACCEPT", "chain LVSHA-SOURCE was changed"),
+        ("mangle", "-F LVSHA-SERVERS", "chain LVSHA-SERVERS was changed"),
+    ):
+        mark = await site.lb1.mark()
+        node.run("iptables-legacy", "-t", table, *words.split())
+        if words == "-F":
+            node.run(
+                "iptables-legacy", "-t", "nat", "-A", "POSTROUTING", "-s", "198.51.100.1", "-j", "ACCEPT"
+            )
+        await site.lb1.ask("POST", "/v1/look")
+        told = await site.lb1.event("drift.repaired", since=mark)
+        assert "set source NAT for 6 services from 4 addresses" in told["steps"][0]
+        assert why in told["steps"][0] or words == "-F"
+        assert rules(site) == before
+    assert (await site.client.served(VIP, WEB, source="192.0.2.11")).seen == local("192.0.2.11")
+
+
+async def test_nothing_is_left_when_the_mode_is_no_longer_used(site: Site) -> None:
+    """A reload without the mode removes the rules, after the servers they were for."""
+    node = site.net["lb1"]
+    node.run("iptables-legacy", "-t", "nat", "-A", "POSTROUTING", "-s", "198.51.100.1", "-j", "ACCEPT")
+    mark = await site.lb1.mark()
+    await site.lb1.reload(fullnat.CONFIG)
+    await site.lb1.event("reload.done", since=mark)
+    await site.lb1.ask("POST", "/v1/look")
+    assert "LVSHA" not in rules(site)
+    assert "-A POSTROUTING -s 198.51.100.1/32 -j ACCEPT" in rules(site)
+    assert site.lb1.process is not None
+    steps = [e["step"] for e in site.lb1.process.events[mark:] if e["event"] == "step.applied"]
+    assert steps[-1] == "set source NAT for nothing"
+    assert steps[0].startswith("delete service")
+
+
+async def test_a_restart_changes_nothing(site: Site) -> None:
+    """What an earlier daemon left is read back as it was written: no step, no drift."""
+    before = rules(site)
+    assert site.lb1.process is not None
+    await site.lb1.process.kill()
+    process = await site.lb1.start()
+    await process.event("daemon.ready", within=60)
+    await site.lb1.ask("POST", "/v1/look")
+    assert rules(site) == before
+    assert not [e for e in process.events if e["event"] in ("step.applied", "drift.repaired")]
+
+
+async def test_timestamps_are_taken_out_of_the_handshake(site: Site) -> None:
+    """Behind one address the clocks of many clients would meet, so no connection has timestamps at all."""
+    await site.client.hold(VIP, ECHO, 2)
+    assert "ts" not in site.net["rs1"].run("ss", "-tinH", "sport", "=", ":7007").split()
