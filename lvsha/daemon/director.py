@@ -91,6 +91,11 @@ class Director:
             emit("kernel.adopted", services=len(observed.services), servers=len(self._adopted))
         self._tell_standing(self.config.services)
 
+    @property
+    def owns(self) -> bool:
+        """Whether some service in the kernel may be lvsha's."""
+        return bool(self._owned)
+
     def own(self, keys: Iterable[ServiceKey]) -> None:
         """Record that services are lvsha's, before anything is done to them."""
         self._own(self._owned | frozenset(keys))
@@ -220,6 +225,11 @@ class Director:
         if name not in self.config.services:
             return ()
         return place(name, self.config.services[name], self._known())
+
+    def in_service(self, name: str) -> int | None:
+        """How many servers of a service take new connections; None while verdicts are to come."""
+        places = self.places(name)
+        return None if _undecided(places) else standing(places).in_service
 
     def standing(self, name: str) -> Standing:
         """How one service stands now."""

@@ -18,13 +18,14 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from lvsha import __version__
 from lvsha.api import app, listen, views
-from lvsha.config import ApiConfig, Config, ConfigError, load
+from lvsha.config import ApiConfig, Config, ConfigError, StateConfig, load
 from lvsha.daemon.control import Controller
 from lvsha.daemon.differences import differences
 from lvsha.daemon.director import Director
@@ -39,9 +40,9 @@ from lvsha.daemon.room import Room
 from lvsha.daemon.settings import Settings
 from lvsha.daemon.table import Table
 from lvsha.daemon.takeover import Takeover
-from lvsha.daemon.tasks import eternal
+from lvsha.daemon.tasks import brief, eternal
 from lvsha.desired import source_nats
-from lvsha.errors import KernelError, StateError, UnavailableError
+from lvsha.errors import KernelError, UnavailableError
 from lvsha.log import Journal, emit, listening, setup
 from lvsha.model import ServiceKey
 from lvsha.store import sweep
@@ -126,6 +127,34 @@ class Voice:
             await asyncio.sleep(BEAT)
 
 
+def _make_room(state: StateConfig) -> None:
+    """The directories. Where they cannot be made the director goes on without: that is told, by them too
+    who cannot write there, and a director that does not start helps nobody.
+    """
+    for path, mode in ((state.directory, 0o700), (state.runtime, 0o755)):
+        try:
+            path.mkdir(mode=mode, parents=True, exist_ok=True)
+        except OSError as error:
+            emit("state.unwritable", file=path, error=f"the directory cannot be made: {error.strerror}")
+    with contextlib.suppress(OSError):
+        sweep(state.directory)
+
+
+async def _serve(address: str, served: Callable[[], AbstractAsyncContextManager[None]]) -> None:
+    """Serve for ever; where that cannot be done directing goes on, and it is tried again."""
+    told = ""
+    while True:
+        try:
+            async with served():
+                told = ""
+                await asyncio.get_running_loop().create_future()
+        except UnavailableError as error:
+            if str(error) != told:
+                told = str(error)
+                emit("api.unavailable", address=address, error=told)
+            await asyncio.sleep(API_AGAIN)
+
+
 class Supervisor:
     """Puts the parts together and runs them."""
 
@@ -135,11 +164,13 @@ class Supervisor:
         self._begun = time.monotonic()
         self._journal = Journal()
         self._stop = asyncio.Event()
-        config.state.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        config.state.runtime.mkdir(mode=0o755, parents=True, exist_ok=True)
-        sweep(config.state.directory)
+        _make_room(config.state)
+        # Where the speaker is stays what it was at the start: a reload does not move it.
+        self._runtime = config.state.runtime
         self._settings = Settings()
-        self._table = Table(self._needs_ipvs, self._needs_source_nat, self._set)
+        self._table = Table(
+            self._needs_ipvs, self._needs_source_nat, self._set, left=lambda: self._director.owns
+        )
         self._director = Director(config, Memory(config.state.directory), look=self._look)
         self._reconciler = Reconciler(self._table, self._director, config.ipvs.look)
         probes = Probes(lambda: self._director.config, self._there, self._reconciler.looked)
@@ -147,7 +178,7 @@ class Supervisor:
         source_nat = self._table.source_nat
         self._takeover = Takeover(lambda: self._director.config, lambda: source_nat.client_bits)
         self._room = Room(lambda: self._director.config, lambda: source_nat.client_bits)
-        self._pair = Pair(config, lambda name: self._director.standing(name).in_service, self._takeover.began)
+        self._pair = Pair(config, self._director.in_service, self._takeover.began)
         self._drains = Drains(self._director, self._reconciler)
         self._peers = Peers(self._director)
         self._control = Controller(
@@ -201,26 +232,26 @@ class Supervisor:
             "room": self._room.run(),
             "peers": self._peers.run(),
             "api": self._serve_api(config.api),
+            "metrics": self._serve_metrics(config.api),
         }
         self._tasks = [eternal(group, name, body) for name, body in bodies.items()]
-        self._tasks.append(group.create_task(self._greet(), name="greet"))
+        self._tasks.append(brief(group, "greet", self._greet()))
         loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn_reload(group))
+        # The parent has had it wait: before this it would have ended the process.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
 
     async def _serve_api(self, api: ApiConfig) -> None:
-        """Serve the API for ever; where it cannot be served directing goes on, and it is tried again."""
-        while True:
-            try:
-                async with contextlib.AsyncExitStack() as stack:
-                    control = listen.serve(app.build(self._control), api.socket, api.group)
-                    await stack.enter_async_context(control)
-                    if api.metrics is not None:
-                        address, port = api.metrics
-                        metrics = listen.serve_tcp(app.build_metrics(self._control), str(address), port)
-                        await stack.enter_async_context(metrics)
-                    await asyncio.get_running_loop().create_future()
-            except UnavailableError as error:
-                emit("api.unavailable", address=api.socket, error=str(error))
-                await asyncio.sleep(API_AGAIN)
+        await _serve(str(api.socket), lambda: listen.serve(app.build(self._control), api.socket, api.group))
+
+    async def _serve_metrics(self, api: ApiConfig) -> None:
+        if api.metrics is None:
+            await asyncio.get_running_loop().create_future()
+            return
+        address, port = str(api.metrics[0]), api.metrics[1]
+        await _serve(
+            f"{address} port {port}",
+            lambda: listen.serve_tcp(app.build_metrics(self._control), address, port),
+        )
 
     async def _greet(self) -> None:
         """Tell the parent, and then the speaker, when the director is of use."""
@@ -260,10 +291,7 @@ class Supervisor:
 
     async def _expire(self) -> None:
         while True:
-            try:
-                due = self._director.expire()
-            except StateError:  # told, and tried again
-                due = None
+            due = self._director.expire()
             wait = 60.0 if due is None else max(0.0, min(60.0, due - time.time()))
             try:
                 async with asyncio.timeout(wait):
@@ -272,7 +300,9 @@ class Supervisor:
                 continue
 
     def _spawn_reload(self, group: asyncio.TaskGroup) -> None:
-        self._tasks.append(group.create_task(self._reload_quietly(), name="reload"))
+        if not self._stop.is_set():
+            left = [task for task in self._tasks if not task.done()]
+            self._tasks = [*left, brief(group, "reload", self._reload_quietly())]
 
     async def _reload_quietly(self) -> None:
         await self.reload("SIGHUP")
@@ -305,7 +335,7 @@ class Supervisor:
         gc.freeze()
 
     def _want_speaker(self, config: Config) -> None:
-        self._voice.say(f"speaker {config.state.runtime}" if config.vrrp else "no speaker")
+        self._voice.say(f"speaker {self._runtime}" if config.vrrp else "no speaker")
 
     def _needs_ipvs(self) -> bool:
         config = self._director.config

@@ -220,12 +220,13 @@ class Speaker:
         memory = self._memory or Memory(configure=command)
         names = {spec.name for spec in command.instances}
         keys = set(grouped(command.instances))
+        tracked = {(spec.name, tracker.name) for spec in command.instances for tracker in spec.trackers}
         self._memory = replace(
             memory,
             configure=replace(command, id=0),
             held={name: why for name, why in memory.held.items() if name in names},
             yielded=tuple(key for key in memory.yielded if key in keys),
-            tracks=tuple(track for track in memory.tracks if track.instance in names),
+            tracks=tuple(track for track in memory.tracks if (track.instance, track.name) in tracked),
         )
         self._prioritise(wanted=command.realtime)
         new = self._form(command)

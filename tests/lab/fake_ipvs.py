@@ -11,8 +11,7 @@ import errno
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
-from lvsha.errors import KernelError
-from lvsha.kernel.ipvs import Failure, StepError
+from lvsha.kernel.ipvs import AbsentError, Failure, StepError
 from lvsha.model import (
     Observed,
     Server,
@@ -87,7 +86,7 @@ class FakeIpvs:
 
     def _check_there(self) -> None:
         if self.gone:
-            raise KernelError("the kernel has no IPVS: load it with `modprobe ip_vs`")
+            raise AbsentError("the kernel has no IPVS: load it with `modprobe ip_vs`")
 
     def _state(self, service: ServiceKey, key: ServerKey, server: Server) -> ServerState:
         return ServerState(server, active=self.active.get((service, key), 0))

@@ -7,8 +7,8 @@ failure                     what a refusal of the kernel's means
 client                      `Ipvs`: look at the table, carry out steps
 """
 
-from lvsha.kernel.ipvs.client import Ipvs
+from lvsha.kernel.ipvs.client import AbsentError, Ipvs
 from lvsha.kernel.ipvs.config import Info
 from lvsha.kernel.ipvs.failure import Failure, StepError
 
-__all__ = ["Failure", "Info", "Ipvs", "StepError"]
+__all__ = ["AbsentError", "Failure", "Info", "Ipvs", "StepError"]

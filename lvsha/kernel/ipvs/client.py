@@ -46,6 +46,10 @@ _GROUP = 32
 """Services whose servers are fetched in one visit to the kernel."""
 
 
+class AbsentError(KernelError):
+    """The kernel has no IPVS, and so nothing in it."""
+
+
 class Ipvs:
     """IPVS of the network namespace where it was opened."""
 
@@ -189,7 +193,7 @@ async def _family(netlink: Netlink) -> int:
     try:
         return await genl.family(netlink, abi.FAMILY)
     except genl.UnknownFamilyError as error:
-        raise KernelError(
+        raise AbsentError(
             "the kernel has no IPVS: load it with `modprobe ip_vs`, "
             "and at every boot by a line `ip_vs` in /etc/modules-load.d/ip_vs.conf"
         ) from error

@@ -390,6 +390,16 @@ def test_a_service_starts_as_checking(tmp_path: Path) -> None:
     assert director(tmp_path).standing("web").word is Word.CHECKING
 
 
+def test_how_many_serve_is_not_known_before_every_verdict(tmp_path: Path) -> None:
+    """Nobody is told "none" of a service whose servers have merely not been reached yet."""
+    d = director(tmp_path)
+    assert d.in_service("web") is None
+    report(d, 1, True)
+    assert d.in_service("web") is None
+    report(d, 2, False, False, False)
+    assert d.in_service("web") == 1
+
+
 async def test_what_touches_many_services_is_told_in_slices(tmp_path: Path, said: Said) -> None:
     """A server in a hundred services: each is told, and the event loop runs in between."""
     many = config(*(service(server(1), name=f"s{n}", port=n) for n in range(1, 101)))

@@ -126,12 +126,19 @@ async def test_what_the_speaker_says_becomes_an_event(tmp_path: Path, said: Hear
 
 @pytest.mark.parametrize(
     ("weight", "healthy", "told"),
-    [(-50, 0, (-50, False)), (-50, 2, (0, False)), (0, 1, (0, True)), (0, 2, (0, False))],
+    [
+        (-50, 0, (-50, False)),
+        (-50, 2, (0, False)),
+        (0, 1, (0, True)),
+        (0, 2, (0, False)),
+        (50, 1, (0, False)),
+        (50, 2, (50, False)),
+    ],
 )
 async def test_the_health_of_a_service_is_reported(
     tmp_path: Path, weight: int, healthy: int, told: tuple[int, bool]
 ) -> None:
-    """Fewer servers than asked for cost priority, or without a weight forbid to be master."""
+    """Fewer servers than asked for cost priority, or its reward, or without a weight forbid to be master."""
     tracked = replace(PUBLIC, track=(TrackService("web", 2, weight),))
     pair = Pair(configured(tmp_path, tracked), lambda _: healthy)
     async with speaking(tmp_path) as speaker, running(pair):
@@ -139,6 +146,32 @@ async def test_the_health_of_a_service_is_reported(
         assert isinstance(message, Track)
         assert (message.weight, message.fault) == told
         assert message.name == "service web"
+
+
+async def test_nothing_is_said_of_a_service_before_its_verdicts(tmp_path: Path) -> None:
+    """A director that has just started would make a master resign: no server of its is up yet."""
+    tracked = replace(PUBLIC, track=(TrackService("web", 2, 0),))
+    known: list[int | None] = [None]
+    pair = Pair(configured(tmp_path, tracked), lambda _: known[0])
+    async with speaking(tmp_path) as speaker, running(pair):
+        await speaker.command(Beat)
+        await pair.track()
+        known[0] = 2
+        await pair.track()
+        told = await speaker.command(Track)
+        assert isinstance(told, Track)
+        assert not told.fault
+        assert len([c for c in speaker.heard if isinstance(c, Track)]) == 1
+
+
+async def test_an_event_that_is_not_known_here_is_told_all_the_same(tmp_path: Path, said: Hearing) -> None:
+    """After an upgrade the speaker may be of the release before: no reason for the director to end."""
+    pair = Pair(configured(tmp_path, PUBLIC), lambda _: 0)
+    async with speaking(tmp_path) as speaker, running(pair):
+        await speaker.command(Configure)
+        await speaker.say(Event(event="vip.polished", fields={"address": "192.0.2.100"}))
+        told = await said.event("log.library", logger="speaker")
+        assert "vip.polished" in told["message"]
 
 
 async def test_a_group_is_handed_over_as_a_whole(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from lvsha.daemon.table import Table
 from lvsha.errors import KernelError
-from lvsha.kernel.ipvs import Info
+from lvsha.kernel.ipvs import AbsentError, Info
 from lvsha.log import listening
 from lvsha.plan import AddService
 from tests.lab.fake_ipvs import FakeIpvs
@@ -39,6 +39,8 @@ class Desk:
     """A kernel that can be taken away, and the table over it."""
 
     needed: bool = True
+    left: bool = False
+    """Services of former days are owned."""
     absent: bool = False
     """No IPVS can be found."""
     conversations: list[Opened] = field(default_factory=list)
@@ -46,7 +48,9 @@ class Desk:
     """How often the settings were written."""
 
     def __post_init__(self) -> None:
-        self.table = Table(lambda: self.needed, prepare=self._settle, find=self._open)
+        self.table = Table(
+            lambda: self.needed, prepare=self._settle, left=lambda: self.left, find=self._open
+        )
 
     @property
     def kernel(self) -> Opened:
@@ -58,7 +62,7 @@ class Desk:
 
     async def _open(self) -> Opened:
         if self.absent:
-            raise KernelError("the kernel has no IPVS")
+            raise AbsentError("the kernel has no IPVS")
         self.conversations.append(Opened())
         return self.kernel
 
@@ -79,6 +83,21 @@ def names(said: list[dict[str, Any]]) -> list[str]:
 async def test_a_kernel_that_is_not_needed_is_not_asked(said: list[dict[str, Any]]) -> None:
     """A pure VRRP pair runs where there is no IPVS, and nothing is said of it."""
     desk = Desk(needed=False, absent=True)
+    assert not (await desk.table.observe()).services
+    assert (desk.table.words, said) == ("IPVS is not needed", [])
+
+
+async def test_what_may_be_left_over_is_looked_for(said: list[dict[str, Any]]) -> None:
+    """Started again without services, lvsha still finds what it once added."""
+    desk = Desk(needed=False, left=True)
+    await desk.table.observe()
+    await desk.table.apply([AddService(WEB.key, WEB.service)])
+    assert list((await desk.table.observe()).services) == [WEB.key]
+
+
+async def test_where_there_is_no_ipvs_nothing_is_left_over(said: list[dict[str, Any]]) -> None:
+    """A pure VRRP pair that once had services does not miss the kernel's IPVS."""
+    desk = Desk(needed=False, left=True, absent=True)
     assert not (await desk.table.observe()).services
     assert (desk.table.words, said) == ("IPVS is not needed", [])
 

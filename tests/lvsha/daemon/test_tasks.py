@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lvsha.daemon.tasks import EndedError, eternal
+from lvsha.daemon.tasks import EndedError, brief, eternal
 from lvsha.log import listening
 
 
@@ -57,3 +57,23 @@ async def test_a_task_that_is_cancelled_is_silent() -> None:
             assert task.get_name() == "beat"
             task.cancel()
     assert said == []
+
+
+async def test_a_brief_task_may_return_but_not_fail_in_silence() -> None:
+    """A reload that breaks ends the daemon as loudly as any other fault."""
+
+    async def good() -> None:
+        return
+
+    async def broken() -> None:
+        raise ZeroDivisionError
+
+    said: list[dict[str, Any]] = []
+    with listening(said.append):
+        async with asyncio.TaskGroup() as group:
+            brief(group, "reload", good())
+        assert said == []
+        with pytest.raises(ExceptionGroup):
+            async with asyncio.TaskGroup() as group:
+                brief(group, "reload", broken())
+    assert [(e["event"], e["task"]) for e in said] == [("daemon.failed", "reload")]

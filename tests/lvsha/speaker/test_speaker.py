@@ -99,3 +99,17 @@ async def test_the_directors_trackers_move_the_priority(pair: Pair) -> None:
     assert (await lb1.status()).faults == {"web": "no server"}
     await lb1.ask(Track(instance="public", name="web"))
     await lb1.become(State.MASTER)
+
+
+async def test_what_is_tracked_no_more_is_forgotten(pair: Pair) -> None:
+    """A fault whose tracker has left the configuration does not come back with the next speaker."""
+    lb1, _ = pair
+    await lb1.configure(instance(priority=200, trackers=(ServiceTracker(name="web"),)))
+    await lb1.ask(Track(instance="public", name="web", fault=True, why="no server"))
+    await lb1.become(State.FAULT)
+    await lb1.configure(HIGH)
+    await lb1.become(State.MASTER)
+    await lb1.kill()
+    await lb1.start()
+    await lb1.become(State.MASTER)
+    assert (await lb1.status()).faults == {}
