@@ -23,8 +23,10 @@ from lvsha.speaker.node import Node, Say, Tables
 from lvsha.speaker.shell import Shell
 from lvsha.speaker.sockets import Sockets
 from lvsha.speaker.virtual_mac import VirtualMacs
-from lvsha.wire.announce import Announcer
+from lvsha.wire.announce import Announcer, contradiction
 from lvsha.wire.conflict import Claim
+
+MAC_LENGTH = 6
 
 Shells = Callable[[], Iterable[Shell]]
 
@@ -153,6 +155,16 @@ class News:
         link = self.node.tables.links.get(interface)
         if link is None or link.mac.hex(":") != claim.mac:
             self._say("vip.conflict", address=str(claim.address), interface=interface, mac=claim.mac)
+            self._contradict(interface, claim)
+
+    def _contradict(self, interface: str, claim: Claim) -> None:
+        """Let the other one know, too; whoever it is, it is told once in a minute at most (`Conflicts`)."""
+        link, claimant = self.node.tables.links.get(interface), bytes.fromhex(claim.mac.replace(":", ""))
+        if link is not None and len(link.mac) == len(claimant) == MAC_LENGTH:
+            try:
+                self.node.announcer.send(interface, contradiction(claim.address, link.mac, claimant))
+            except OSError as error:
+                self._broke(interface, error)
 
     def _broke(self, interface: str, error: OSError) -> None:
         # A link that is down is told as such by everything that depends on it.

@@ -55,6 +55,15 @@ def announcement(address: Address, mac: bytes, *, router: bool = False) -> bytes
     return neighbour_advertisement(address, mac, router=router)
 
 
+def contradiction(address: Address, mac: bytes, claimant: bytes) -> bytes:
+    """The announcement for one neighbour alone, who claims the address for itself.
+
+    The other of two masters that do not hear each other's adverts learns of the first so, and nobody's
+    neighbour table is touched, as it would be if both defended the address (RFC 5227, section 2.4).
+    """
+    return claimant + announcement(address, mac)[6:]
+
+
 class Announcer:
     """Sends frames on any interface. Raises OSError without CAP_NET_RAW."""
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from ipaddress import ip_address
+import contextlib
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 
 from lvsha.speaker.messages import State
+from lvsha.speaker.spec import Garp
 from lvsha.wire.announce import Announcer, announcement
-from tests.lab.network import Network
+from lvsha.wire.conflict import ArpListener, NeighbourListener
+from tests.lab.network import Network, Node
 from tests.lab.speaker import HIGH, VIP, Pair, instance
 
 pytestmark = pytest.mark.net
@@ -49,3 +54,51 @@ async def test_a_failover_is_no_conflict(pair: Pair) -> None:
     await lb2.become(State.BACKUP)
     await asyncio.sleep(0.2)
     assert not any(event.event == "vip.conflict" for event in (*lb1.events, *lb2.events))
+
+
+@pytest.mark.parametrize("vip", [VIP, "2001:db8:1::100/64"])
+async def test_who_claims_an_address_is_told_alone_that_it_is_here(
+    pair: Pair, net: Network, vip: str
+) -> None:
+    """The claimant hears where the address is; a third machine hears the claim and nothing else."""
+    lb1, lb2 = pair
+    await lb1.configure(instance(vip, priority=200, garp=Garp(delay=0)))
+    await lb1.event("vip.added")
+    address = ip_address(vip.partition("/")[0])
+    with claims(lb2.node, address) as third, claims(net["client"], address) as claimant:
+        with net["client"].entered(), contextlib.closing(Announcer()) as announcer:
+            mac = bytes.fromhex(mac_of(net["client"]).replace(":", ""))
+            announcer.send("front", announcement(address, mac))
+        async with asyncio.timeout(5):
+            assert await claimant() == mac_of(lb1.node)
+            assert await third() == mac_of(net["client"])
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await third()
+
+
+@contextlib.contextmanager
+def claims(node: Node, address: IPv4Address | IPv6Address) -> Iterator[Callable[[], Awaitable[str]]]:
+    """Who claims an address as a node hears it: a call for the next one's MAC."""
+    with node.entered():
+        listener = ArpListener("front") if address.version == 4 else NeighbourListener("front")
+
+    async def hear() -> str:
+        while True:
+            try:
+                claim = listener.receive()
+            except BlockingIOError:
+                await asyncio.sleep(0.005)
+            else:
+                if claim is not None:
+                    return claim.mac
+
+    with contextlib.closing(listener):
+        listener.watch([address])
+        yield hear
+
+
+def mac_of(node: Node) -> str:
+    """The MAC of a node on the wire."""
+    (link,) = json.loads(node.run("ip", "-j", "link", "show", "dev", "front"))
+    return str(link["address"])
