@@ -284,7 +284,7 @@ _EVENTS = (
         _INFO,
         "connections refused seconds",
         "This node became master, and made entries of connection tracking for connections of mode fullnat "
-        "that came to it. Refused were those whose port another one has.",
+        "that came to it.",
     ),
     _alert(
         "connections.lost",

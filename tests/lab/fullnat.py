@@ -34,7 +34,7 @@ priority = 100
 [vrrp.public]
 interface = "front"
 vrid = 51
-interval = "500ms"
+interval = "1s"
 preempt = false
 addresses = ["192.0.2.100/24"]
 excluded = ["2001:db8:1::100/64"]
