@@ -4,9 +4,11 @@
 
 A client sends a datagram to the virtual address every millisecond; a program on each director answers
 it. The master's cable is cut at the front, and the outage is the time between the last answer before
-and the first answer after. Then the cable is mended and the higher priority takes the address back.
-Both systems run VRRP version 3 with priorities 200 and 100 and pre-emption, one after the other in every
-round, so that whatever else the machine does meets both.
+and the first answer after. The cut comes at a given time after an advert, the same times for both, spread
+evenly over the interval: when in it a master dies decides more than anything else. Then the cable is
+mended and the higher priority takes the address back. Both systems run VRRP version 3 with priorities 200
+and 100 and pre-emption, one after the other in every round, so that whatever else the machine does meets
+both.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from tests.lab.network import Network, topology
 from tests.lab.process import Process, call, spawn
 
 VIP, PORT = "192.0.2.100", 7
+VRRP = 112
 IP_FREEBIND = 15
 """include/uapi/linux/in.h: bind to an address that is not here yet."""
 LVSHA = """
@@ -111,9 +114,11 @@ class Contestant:
                 await asyncio.sleep(interval / 2)
         await asyncio.sleep(4 * interval + 0.2)
 
-    async def round(self, interval: float) -> None:
-        """Cut the master off, see the outage, mend, see the way back."""
+    async def round(self, interval: float, phase: float) -> None:
+        """Cut the master off at a phase of its interval, see the outage, mend, see the way back."""
         await self.settle(interval, "lb1")
+        await self._advert()
+        await asyncio.sleep(phase * interval)
         self.outages.append(await self._gap(lambda: self.net["lb1"].unplug("front"), interval))
         self.net["lb1"].plug("front")
         await self.settle(interval, "lb1")
@@ -127,6 +132,17 @@ class Contestant:
                 mark = self.client.events.index(gap) + 1
                 if gap["end"] - gap["seconds"] > begun - 0.05 and gap["seconds"] > 1.5 * interval:
                     return float(gap["seconds"])
+
+    async def _advert(self) -> None:
+        """Return right after an advert of the master."""
+        with self.net["client"].entered(), contextlib.ExitStack() as stack:
+            sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_RAW, VRRP))
+            sock.setblocking(False)
+            group = socket.inet_aton("224.0.0.18") + socket.inet_aton("192.0.2.10")
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)
+            keep = stack.pop_all()
+        with keep:
+            await asyncio.get_running_loop().sock_recv(sock, 200)
 
     def _holders(self) -> list[str]:
         return [n for n in ("lb1", "lb2") if VIP in self.net[n].run("ip", "-br", "address", "show", "front")]
@@ -180,9 +196,9 @@ async def compare(interval: float, rounds: int) -> None:
                 await stack.enter_async_context(contestant(name, interval, Path(directory)))
                 for name in ("lvsha", "keepalived")
             ]
-            for _ in range(rounds):
+            for number in range(rounds):
                 for c in contestants:
-                    await c.round(interval)
+                    await c.round(interval, number / rounds)
             show(interval, contestants)
 
 

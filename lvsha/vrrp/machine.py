@@ -38,9 +38,9 @@ before we yield, by when a first member that works has settled it the other way 
 **Hearing nothing is not knowing.** A process that was stopped, or a machine that was paused,
 wakes with timers long past. As master it has been silent: three intervals after its advert was
 due every peer has taken over, so it goes to BACKUP instead of advertising as if nothing had
-happened. As backup it has been deaf: when its timer fires more than an interval late it starts
-the timer again before it believes the silence; once only, so that a machine which is always
-late still becomes master where there is no other. The shell should hand in what its sockets
+happened. As backup it has been deaf: when its timer fires more than an interval late it listens
+for an interval and a half and the skew before it believes the silence; once only, so that a machine
+which is always late still becomes master where there is no other. The shell should hand in what its sockets
 hold before it calls `expire`, and give times of a clock which goes on while the machine sleeps
 (CLOCK_BOOTTIME).
 
@@ -407,7 +407,8 @@ class Group:
             return []
         self.listening = True
         for m in self.members.values():
-            m.down_at = now + m.master_down(self.priority)
+            # A master that lives is heard within an interval; half of another is for the wire.
+            m.down_at = now + 1.5 * m.master_interval + m.skew(self.priority)
         return self.notices.report("woke_late", now, seconds=now - due)
 
     def _shift_timers(self, before: int, kept: Sequence[Member] | None = None) -> None:
