@@ -13,6 +13,7 @@ takes such a packet for a forgery, unless `accept_local` is set where it comes i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import replace
@@ -29,6 +30,8 @@ from lvsha.kernel.sysctl import Sysctl
 from lvsha.log import emit
 from lvsha.model import Address, Method, ServiceKey
 
+AGAIN = 0.25
+"""Seconds after which it is looked again whether a way is there."""
 FRESH = 5.0
 """Seconds for which what was seen of this director's addresses is good."""
 _TENTATIVE, _DAD_FAILED = 0x40, 0x08
@@ -56,37 +59,35 @@ class Probes:
         self._told: set[str] = set()
 
     async def probe(self, target: Target) -> checks.Outcome:
-        """One probe of a target, within the time its check allows."""
+        """One probe of a target, within the time its check allows.
+
+        It begins when the way is there: that it is not is no fault of the server's.
+        """
         way = target.passage
         if way is None:
             return await monitor.probe(target)
-        try:
-            async with asyncio.timeout(target.check.timeout):
-                trouble = await self._lead(way)
-                source = "" if trouble else await self._source(way)
-        except (TimeoutError, KernelError) as error:
-            trouble = str(error) or f"not within {target.check.timeout:g} s"
-        if trouble:
-            return checks.Outcome(
-                ok=False, detail=f"the clients' way to {way.key} is not programmed: {trouble}"
-            )
-        return await monitor.probe(
-            replace(target, check=replace(target.check, check=_marked(target, source)))
-        )
+        await self._programmed(way)
+        check = replace(target.check, check=_marked(target, await self._source(way)))
+        return await monitor.probe(replace(target, check=check))
 
-    async def _lead(self, way: Passage) -> str:
-        """See that the mark leads somewhere; why it does not.
+    async def _programmed(self, way: Passage) -> None:
+        """Return once the mark leads somewhere.
 
         Without its own service a mark means nothing, and any server of the service asked would answer.
         """
         if not self._there(way.service):
-            await self._look([way.service])
-        return "" if self._there(way.service) else f"IPVS has no {way.service}"
+            with contextlib.suppress(KernelError):
+                await self._look([way.service])
+        # Now it is there, or the reconciler tells why not and tries again by itself.
+        while not self._there(way.service):  # noqa: ASYNC110 - it has no event for one service
+            await asyncio.sleep(AGAIN)
 
     async def _source(self, way: Passage) -> str:
         async with self._seeing:
             if time.monotonic() - self._seen_at > FRESH:
-                await self._see()
+                # What cannot be seen anew is most likely as it was.
+                with contextlib.suppress(KernelError):
+                    await self._see()
         virtual = {address for vrrp in self._config().vrrp.values() for address in vrrp.held}
         found = choose(self._seen, way, virtual)
         if found is None:
