@@ -9,9 +9,9 @@ child says over a pipe that it is alive, a line at a time:
     no speaker           the director: none is wanted
 
 A child that ends is started again, at once the first time and after a growing pause when it
-keeps ending. A child that is silent for too long is killed and started again: a frozen director
-is cured here within its grace, a frozen speaker has lost its addresses by the kernel's own hand.
-systemd's watchdog is fed only while every child beats.
+keeps ending. A child that is silent for too long, or does not end when it is told to, is killed:
+a frozen director is cured here within its grace, a frozen speaker has lost its addresses by the
+kernel's own hand. systemd's watchdog is fed only while every child beats.
 
 The order of a stop is the point of it: the speaker first (it resigns, so the peer takes over in
 one skew time), then the director. IPVS stays as it is.
@@ -19,6 +19,7 @@ one skew time), then the director. IPVS stays as it is.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import selectors
@@ -46,6 +47,7 @@ PATIENCE = {"speaker": 5.0, "director": 10.0}
 """Seconds a child may take to stop before it is killed."""
 BAD_CONFIGURATION = 2
 PR_SET_PDEATHSIG = 1
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 Body = Callable[[int], int]
 """What a child does with the writing end of its pipe; its result is its exit status."""
@@ -73,6 +75,9 @@ class Child:
     due: float | None = None
     """When it is to be started; None: it runs."""
     wanted: bool = True
+    told: float | None = None
+    """When it was told to end."""
+    killed: bool = False
 
     @property
     def running(self) -> bool:
@@ -101,7 +106,7 @@ class Parent:
         reader.setblocking(False)
         writer.setblocking(False)
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        for number in SIGNALS:
             signal.signal(number, self._on_signal)
         self._selector.register(reader, selectors.EVENT_READ, None)
         self.children["director"] = Child("director", self.director, due=time.monotonic())
@@ -140,25 +145,45 @@ class Parent:
                 self._start(child, now)
 
     def _start(self, child: Child, now: float) -> None:
-        reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        me = os.getpid()
         child.due, child.started, child.heard, child.buffer = None, now, None, b""
-        pid = os.fork()
-        if pid == 0:
-            os.close(reading)
-            self._become(child, me, writing)
-        os.close(writing)
-        child.pid, child.pipe = pid, reading
-        self._selector.register(reading, selectors.EVENT_READ, child)
-        self.log("process.started", process=child.name, pid=pid)
+        child.told, child.killed = None, False
+        try:
+            self._fork(child)
+        except OSError as error:
+            # No process or descriptor is to be had: as good as an end at once.
+            self._again(child, None, error.strerror or repr(error))
+            return
+        self._selector.register(child.pipe, selectors.EVENT_READ, child)
+        self.log("process.started", process=child.name, pid=child.pid)
+
+    def _fork(self, child: Child) -> None:
+        me = os.getpid()
+        child.pipe, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        # What is sent to the child before it has handlers of its own would be lost in the parent's.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        try:
+            child.pid = os.fork()
+            if child.pid == 0:
+                self._become(child, me, writing)
+        except OSError:
+            os.close(child.pipe)
+            child.pipe = -1
+            raise
+        finally:
+            os.close(writing)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _become(self, child: Child, parent: int, pipe: int) -> None:
         """In the new process: never returns."""
         status = 70  # EX_SOFTWARE, unless the body says otherwise
         try:
             signal.set_wakeup_fd(-1)
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            for number in SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
+            # The director lets SIGHUP in when it can read its configuration again.
+            late = [signal.SIGHUP] if child.name == "director" else []
+            signal.pthread_sigmask(signal.SIG_SETMASK, late)
+            os.close(child.pipe)
             self._selector.close()
             # prctl(2): a parent that is killed takes the children with it in good order.
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
@@ -169,22 +194,23 @@ class Parent:
         except BaseException:  # noqa: BLE001 - the last frame of a process: say it and end
             sys.excepthook(*sys.exc_info())
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError, ValueError):
+                    stream.flush()
             os._exit(status)
 
     def _reap(self) -> None:
-        for child in [c for c in self.children.values() if c.running]:
-            pid, status = os.waitpid(child.pid, os.WNOHANG)
-            if pid:
-                self._buried(child, os.waitstatus_to_exitcode(status))
+        for child in list(self.children.values()):
+            # A burial may bury others.
+            if child.running:
+                pid, status = os.waitpid(child.pid, os.WNOHANG)
+                if pid:
+                    self._buried(child, os.waitstatus_to_exitcode(status))
 
     def _buried(self, child: Child, status: int) -> None:
         self._read(child)
-        self._selector.unregister(child.pipe)
-        os.close(child.pipe)
-        lived = time.monotonic() - child.started
-        pid, child.pid, child.pipe = child.pid, 0, -1
+        self._hang_up(child)
+        pid, child.pid = child.pid, 0
         if not child.wanted:
             del self.children[child.name]
         if self.stopping or not child.wanted:
@@ -192,6 +218,10 @@ class Parent:
         if child.name == "director" and status == BAD_CONFIGURATION and not self.ready:
             self._stop(status)
             return
+        self._again(child, pid, status)
+
+    def _again(self, child: Child, pid: int | None, status: int | str) -> None:
+        lived = time.monotonic() - child.started
         child.quick_ends = 0 if lived > QUICK else child.quick_ends + 1
         pause = PAUSES[min(child.quick_ends, len(PAUSES)) - 1] if child.quick_ends else 0.0
         child.due = time.monotonic() + pause
@@ -199,13 +229,14 @@ class Parent:
 
     def _judge(self, now: float) -> None:
         self._forgive(now)
-        silent = [c for c in self.children.values() if c.running and self._silence(c, now)]
-        for child in silent:
-            seconds = round(now - (child.heard or child.started), 1)
-            self.log("process.hung", process=child.name, pid=child.pid, seconds=seconds)
+        hung = [c for c in self.children.values() if c.running and self._hangs(c, now)]
+        for child in hung:
+            if not child.killed:
+                seconds = round(now - (child.told or child.heard or child.started), 1)
+                self.log("process.hung", process=child.name, pid=child.pid, seconds=seconds)
+                child.killed = True
             os.kill(child.pid, signal.SIGKILL)
-            child.heard = now  # told once, though it is not buried yet
-        if not silent and not self.stopping and watchdog_period() is not None:
+        if not hung and not self.stopping and watchdog_period() is not None:
             notify("WATCHDOG=1")
 
     def _forgive(self, now: float) -> None:
@@ -213,9 +244,12 @@ class Parent:
         if now - self._judged > AWAY:
             for child in self.children.values():
                 child.started, child.heard = now, None if child.heard is None else now
+                child.told = None if child.told is None else now
         self._judged = now
 
-    def _silence(self, child: Child, now: float) -> bool:
+    def _hangs(self, child: Child, now: float) -> bool:
+        if child.told is not None:
+            return now - child.told > PATIENCE[child.name]
         if child.heard is None:
             return now - child.started > STARTING
         return now - child.heard > SILENCE[child.name]
@@ -223,15 +257,23 @@ class Parent:
     # --- what children and signals say --------------------------------------------------------
 
     def _read(self, child: Child) -> None:
-        try:
+        if child.pipe < 0:
+            return
+        with contextlib.suppress(BlockingIOError):
             while data := os.read(child.pipe, 4096):
                 child.buffer += data
-        except BlockingIOError:
-            pass
+            # Closed at the other end: it would be ready to be read for ever.
+            self._hang_up(child)
         *lines, child.buffer = child.buffer.split(b"\n")
         for line in lines:
             child.heard = time.monotonic()
             self._hear(line.decode(errors="replace"))
+
+    def _hang_up(self, child: Child) -> None:
+        if child.pipe >= 0:
+            self._selector.unregister(child.pipe)
+            os.close(child.pipe)
+            child.pipe = -1
 
     def _hear(self, line: str) -> None:
         match line.split(" ", 1):
@@ -241,11 +283,18 @@ class Parent:
             case ["speaker", runtime]:
                 new = Child("speaker", self.speaker(runtime), due=time.monotonic())
                 self.children.setdefault("speaker", new).wanted = True
-            case ["no", "speaker"] if (speaker := self.children.get("speaker")) and speaker.running:
-                speaker.wanted = False
-                os.kill(speaker.pid, signal.SIGTERM)
+            case ["no", "speaker"] if "speaker" in self.children:
+                self._dismiss(self.children["speaker"])
             case _:
                 pass  # a beat, or a word of a later version
+
+    def _dismiss(self, child: Child) -> None:
+        child.wanted = False
+        if not child.running:
+            del self.children[child.name]
+        elif child.told is None:
+            child.told = time.monotonic()
+            os.kill(child.pid, signal.SIGTERM)
 
     def _act(self, number: int) -> None:
         match number:

@@ -6,11 +6,18 @@ once      dies the first time (by a mark in the file FAMILY_MARK names), is good
 silent    beats once, then never again
 stubborn  beats, and ignores SIGTERM
 config    ends with status 2 before it was ever ready
+spoilt    wants a speaker and dies before it is ready; the second time as config
+closing   beats once and closes its pipe
+obedient  a director that wants no speaker, and one again, by turns at every SIGHUP
+
+The environment may make forking difficult: FAMILY_FORK_SLOW is how many seconds a child waits for the
+processor before it runs, FAMILY_FORK_FAILS how many forks fail.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -40,14 +47,23 @@ def body(name: str, way: str) -> Body:
         signal.signal(signal.SIGTERM, stop if way != "stubborn" else signal.SIG_IGN)
         if way == "config":
             return 2
+        if way == "spoilt":
+            if not first():
+                return 2
+            os.write(pipe, b"speaker /run/nowhere\n")
+            os.kill(os.getpid(), signal.SIGKILL)
         if name == "director":
             os.write(pipe, b"speaker /run/nowhere\nready\n")
         os.write(pipe, b"beat\n")
         say("alive", name=name, pid=os.getpid())
         if way == "crash" or (way == "once" and first()):
             os.kill(os.getpid(), signal.SIGKILL)
+        if way == "closing":
+            os.close(pipe)
+        if way == "obedient":
+            obey(pipe)
         while not stopped:
-            if way != "silent":
+            if way not in ("silent", "closing"):
                 # A parent that is gone hears nothing; SIGTERM is on its way.
                 with contextlib.suppress(BrokenPipeError):
                     os.write(pipe, b"beat\n")
@@ -56,6 +72,35 @@ def body(name: str, way: str) -> Body:
         return 0
 
     return run
+
+
+def obey(pipe: int) -> None:
+    """Say at each SIGHUP whether a speaker is wanted: at first not, then again."""
+    wanted = [True]
+
+    def turn(_: int, __: FrameType | None) -> None:
+        wanted[0] = not wanted[0]
+        os.write(pipe, b"speaker /run/nowhere\n" if wanted[0] else b"no speaker\n")
+        say("turned", wanted=wanted[0])
+
+    signal.signal(signal.SIGHUP, turn)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
+
+
+def forking() -> None:
+    """Make forking as difficult as the environment says."""
+    fork, slow = os.fork, float(os.environ.get("FAMILY_FORK_SLOW", "0"))
+    failures = [OSError(errno.EAGAIN, "no process left")] * int(os.environ.get("FAMILY_FORK_FAILS", "0"))
+
+    def difficult() -> int:
+        if failures:
+            raise failures.pop()
+        pid = fork()
+        if pid == 0:
+            time.sleep(slow)
+        return pid
+
+    os.fork = difficult
 
 
 def first() -> bool:
@@ -70,5 +115,6 @@ def first() -> bool:
 if __name__ == "__main__":
     parent.SILENCE.update(director=0.5, speaker=0.5)
     parent.PATIENCE.update(director=0.5, speaker=0.5)
+    forking()
     director, speaker = sys.argv[1:]
     sys.exit(Parent(body("director", director), lambda _: body("speaker", speaker), say).run())

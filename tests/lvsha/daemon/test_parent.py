@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,12 @@ class Family:
         return self.process.wait(timeout=20)
 
 
+def busy(pid: int) -> float:
+    """Seconds of processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
 def family(director: str, speaker: str, tmp_path: Path, **environment: str) -> Iterator[Family]:
     """A parent whose children behave as they are told."""
@@ -51,9 +58,13 @@ def family(director: str, speaker: str, tmp_path: Path, **environment: str) -> I
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.lab.family", director, speaker], stdout=subprocess.PIPE, env=env
     )
+    # What never comes is not waited for: without the parent its output ends.
+    end = threading.Timer(30, process.kill)
+    end.start()
     try:
         yield Family(process)
     finally:
+        end.cancel()
         process.kill()
         process.wait()
         assert process.stdout is not None
@@ -136,6 +147,66 @@ def test_a_bad_configuration_at_the_start_ends_the_daemon(tmp_path: Path) -> Non
     """A file that cannot be used is no reason to try for ever: the status is 2."""
     with family("config", "good", tmp_path) as f:
         assert f.process.wait(timeout=10) == 2
+
+
+def test_a_configuration_that_went_bad_before_it_was_ready_ends_the_daemon(tmp_path: Path) -> None:
+    """Also where a speaker is running by then: it is stopped, and the status is 2."""
+    with family("spoilt", "good", tmp_path) as f:
+        assert f.process.wait(timeout=10) == 2
+
+
+def test_a_child_that_closes_its_pipe_counts_as_silent(tmp_path: Path) -> None:
+    """It is killed like any that is silent, and until then the parent sleeps."""
+    with family("good", "closing", tmp_path) as f:
+        f.until("alive", name="speaker")
+        before = busy(f.process.pid)
+        f.until("process.hung", process="speaker")
+        assert busy(f.process.pid) - before < 0.2
+        f.until("alive", name="speaker")
+        assert f.end() == 0
+
+
+def test_a_speaker_that_is_not_wanted_is_not_started_again(tmp_path: Path) -> None:
+    """One that keeps dying is forgotten while it waits for its next start; wanted again it begins anew."""
+    with family("obedient", "crash", tmp_path) as f:
+        f.until("process.exited", process="speaker", restart_in=1.0)
+        f.process.send_signal(signal.SIGHUP)
+        f.until("turned", wanted=False)
+        f.process.send_signal(signal.SIGHUP)
+        f.until("turned", wanted=True)
+        assert f.until("process.exited", process="speaker")["restart_in"] == 0.0
+        assert f.end() == 0
+
+
+def test_a_speaker_that_is_not_wanted_and_does_not_stop_is_killed(tmp_path: Path) -> None:
+    """It must not hold addresses that the configuration no longer has."""
+    with family("obedient", "stubborn", tmp_path) as f:
+        f.until("alive", name="speaker")
+        f.process.send_signal(signal.SIGHUP)
+        f.until("process.hung", process="speaker")
+        f.process.send_signal(signal.SIGHUP)
+        f.until("alive", name="speaker")
+        assert f.end() == 0
+
+
+def test_a_signal_to_a_child_that_has_hardly_begun_is_not_lost(tmp_path: Path) -> None:
+    """A stop in the moment of a start takes no longer than any other."""
+    with family("good", "good", tmp_path, FAMILY_FORK_SLOW="0.3") as f:
+        f.until("process.started", process="director")
+        assert f.end() == 0
+        assert not [e for e in f.said if e["event"] == "process.hung"]
+
+
+def test_a_machine_without_processes_left_is_tried_again(tmp_path: Path) -> None:
+    """A fork that fails counts as a quick end: the parent must not die of it, and take the speaker along."""
+    with family("good", "good", tmp_path, FAMILY_FORK_FAILS="2") as f:
+        failed = [f.until("process.exited", process="director") for _ in range(2)]
+        assert [(e["status"], e["restart_in"]) for e in failed] == [
+            ("no process left", 0.0),
+            ("no process left", 0.2),
+        ]
+        f.until("alive", name="speaker")
+        assert f.end() == 0
 
 
 def test_a_killed_parent_takes_its_children_with_it(tmp_path: Path) -> None:
