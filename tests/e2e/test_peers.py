@@ -161,6 +161,20 @@ async def test_status_warns_of_another_configuration_and_of_silence(pair: Pair) 
     assert "warning   director lb2 (192.0.2.2) is not connected: " in result.output
 
 
+async def test_a_start_waits_for_the_peers_words(tmp_path: Path) -> None:
+    """A node is of use once it has heard what it missed; where there is no peer it does not wait for long."""
+    nodes = PAIR.partition("[services.web]")[0]
+    async with topology(directors=2, servers=0) as net, AsyncExitStack() as stack:
+        lb1 = await stack.enter_async_context(directing(net["lb1"], nodes, tmp_path, name="lb1"))
+        alone = await lb1.event("daemon.ready")
+        assert 2 <= alone["seconds"] < 10
+        lb2 = await stack.enter_async_context(directing(net["lb2"], nodes, tmp_path, name="lb2"))
+        assert lb2.process is not None
+        said = [e["event"] for e in lb2.process.events]
+        assert said.index("peer.connected") < said.index("daemon.ready")
+        assert (await lb2.event("daemon.ready"))["seconds"] < 2
+
+
 async def test_a_stranger_on_the_network(pair: Pair) -> None:
     """The client's machine connects to the port: it gets no word, and is told of."""
     stranger = (
