@@ -6,8 +6,10 @@ The parent stays small: what a child needs is imported in the child, after the f
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import select
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -91,8 +93,13 @@ def _log(event: str, **fields: object) -> None:
     known = CATALOGUE[event]
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     head = {"timestamp": now, "severity": known.severity.value, "alert": known.alert, "event": event}
-    # One write a line: the children write to the same place.
-    os.write(sys.stdout.fileno(), (json.dumps(head | fields) + "\n").encode())
+    line = (json.dumps(head | fields) + "\n").encode()
+    output = sys.stdout.fileno()
+    # One write a line: the children write to the same place. An output that is not read, or is gone, must not
+    # keep the parent from its children; what is ready to be written to takes a page at least (pipe(7)).
+    with contextlib.suppress(OSError):
+        if select.select([], [output], [], 0)[1]:
+            os.write(output, line)
 
 
 if __name__ == "__main__":
