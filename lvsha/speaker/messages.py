@@ -55,6 +55,9 @@ class Ready:
 
     kind: ClassVar[str] = "ready"
     id: int = 0
+    preempt: bool = True
+    """Whether this node may take over from a living master already. One that comes back may not before it
+    knows the connections; where there is no master it takes over at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,8 @@
 
 **Start gate.** No instance becomes master before the director has said `Ready`: IPVS is programmed
 and first verdicts are in. A speaker that takes over from a killed one finds the gate as that left it.
+A gate that is opened with `preempt=False` lets through only where there is no master: this node does not
+know yet all connections that the present one serves.
 
 **Grace.** A director that is not heard for `grace` seconds (dead, frozen, cut off) is given up: every
 instance resigns and waits for the next `Ready`. The connection is closed, so that a director
@@ -160,8 +162,8 @@ class Speaker:
                 pass
             case Configure():
                 self._configure(command)
-            case Ready():
-                self._ready()
+            case Ready(preempt=preempt):
+                self._ready(preempt=preempt)
             case Track():
                 self._track(command)
             case Hold(instance=name, why=why):
@@ -203,13 +205,15 @@ class Speaker:
         if self._memory is not None:
             self._remember(replace(self._memory, gate=False))
 
-    def _ready(self) -> None:
+    def _ready(self, *, preempt: bool) -> None:
         if self._memory is None:
             raise InputError("ready: nothing is configured yet")
         self._given_up = False
-        if not self._memory.gate:
-            self._remember(replace(self._memory, gate=True))
+        if not self._memory.gate or self._memory.waits == preempt:
+            self._remember(replace(self._memory, gate=True, waits=not preempt))
         for shell in self._shells.values():
+            # Before the gate: what was not obeyed until now would be taken over from at once.
+            shell.preemption(allowed=self._preempts(shell.key))
             shell.release(RESIGNED)
             shell.open_gate()
 
@@ -278,8 +282,7 @@ class Speaker:
                 self._stand(shell, track)
             for name in memory.held.keys() & shell.instances.keys():
                 shell.hold(_by_hand(name))
-            if key in memory.yielded:
-                shell.preemption(allowed=False)
+            shell.preemption(allowed=self._preempts(key))
         if self._given_up:
             shell.hold(RESIGNED)
         return shell
@@ -332,7 +335,11 @@ class Speaker:
         if self._memory is not None and shell.key in self._memory.yielded:
             yielded = tuple(key for key in self._memory.yielded if key != shell.key)
             self._remember(replace(self._memory, yielded=yielded))
-        shell.preemption(allowed=True)
+        shell.preemption(allowed=self._preempts(shell.key))
+
+    def _preempts(self, key: str) -> bool:
+        memory = self._memory
+        return memory is None or not (memory.waits or key in memory.yielded)
 
     # --- telling -------------------------------------------------------------------------------
 

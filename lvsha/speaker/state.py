@@ -45,6 +45,8 @@ class Memory:
     configure: Configure
     gate: bool = False
     """The start gate is open."""
+    waits: bool = False
+    """No living master is taken over from yet."""
     held: Mapping[str, str] = field(default_factory=dict)
     """Instance -> why it is held in backup."""
     yielded: tuple[str, ...] = ()

@@ -260,9 +260,18 @@ class Group:
         return self._attempt(now)
 
     def preemption(self, allowed: bool, now: float) -> list[Effect]:
-        """Whether a lower-priority master may be pre-empted (by a node that comes back: not yet)."""
-        del now  # Takes effect with the next advert, which comes within an interval.
+        """Whether a lower-priority master may be pre-empted (by a node that comes back: not yet).
+
+        Allowed, it takes effect with the next advert. Forbidden, at once: a master whose time was already
+        running out is obeyed again, as of its last advert.
+        """
+        del now  # The adverts decide.
         self._preemption = allowed
+        if not allowed and self.state is State.BACKUP and self.priority != OWNER:
+            self._preempt_at = None
+            for m in self.members.values():
+                if m.master_priority and m.heard_at is not None:
+                    m.down_at = max(m.down_at, m.heard_at + m.master_down(self.priority))
         return []
 
     def witness(self, reachable: bool, now: float) -> list[Effect]:

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from lvsha.speaker.messages import Hold, Release, Resign, State, Track
+from lvsha.speaker.messages import Hold, Ready, Release, Resign, State, Track
 from lvsha.speaker.spec import ServiceTracker
 from tests.lab.network import Network
 from tests.lab.speaker import HIGH, LOW, Pair, elect, hearing, instance
@@ -27,6 +27,54 @@ async def test_nobody_is_master_before_the_director_is_ready(pair: Pair, net: Ne
         lb1.ready = True
         await lb1.configure(HIGH)
         await lb1.become(State.MASTER)
+
+
+async def test_a_node_that_does_not_know_the_connections_takes_nothing_from_a_living_master(
+    pair: Pair, net: Network
+) -> None:
+    """`Ready(preempt=False)`: the better node waits, however long, until it is told that it may."""
+    lb1, lb2 = pair
+    lb1.ready = False
+    await lb2.configure(LOW)
+    await lb2.become(State.MASTER)
+    with hearing(net["client"]) as ears:
+        await lb1.configure(HIGH)
+        # Long enough behind the gate that it would take over at once when that opens.
+        await asyncio.sleep(0.6)
+        await lb1.ask(Ready(preempt=False))
+        await asyncio.sleep(1.0)
+        assert ears.sources == ["192.0.2.2"]
+        await lb1.ask(Ready())
+        await lb1.become(State.MASTER)
+        await lb2.become(State.BACKUP)
+
+
+async def test_a_node_that_waits_takes_over_where_there_is_no_master(pair: Pair) -> None:
+    """It may not pre-empt, but when the other one dies it is master as soon as ever."""
+    lb1, lb2 = pair
+    lb1.ready = False
+    await lb2.configure(LOW)
+    await lb2.become(State.MASTER)
+    await lb1.configure(HIGH)
+    await lb1.ask(Ready(preempt=False))
+    await lb2.kill()
+    await lb1.become(State.MASTER, within=2)
+
+
+async def test_a_speaker_that_is_killed_goes_on_waiting(pair: Pair) -> None:
+    """What may not be taken over yet is not taken over by a new process either."""
+    lb1, lb2 = pair
+    lb1.ready = False
+    await lb2.configure(LOW)
+    await lb2.become(State.MASTER)
+    await lb1.configure(HIGH)
+    await lb1.ask(Ready(preempt=False))
+    await lb1.kill()
+    await lb1.start()
+    await asyncio.sleep(1.0)
+    assert (await lb1.status()).state is State.BACKUP
+    assert (await lb2.status()).state is State.MASTER
+    assert (await lb1.report()).gate
 
 
 async def test_a_director_that_stays_away_costs_the_role(pair: Pair) -> None:

@@ -219,6 +219,32 @@ def test_preemption_can_be_forbidden_for_a_while() -> None:
     assert made.deadline == 3.0 + DOWN
 
 
+def test_a_master_that_was_ignored_is_obeyed_once_preemption_is_forbidden() -> None:
+    """A lower master runs out of time behind a closed gate; forbidden in time, the gate opens on nothing."""
+    made = Group([SPEC], gated=True)
+    made.start(0.0)
+    for at in (1.0, 2.0, 3.0, 4.0):
+        hear(made, 50, HIGH, at)
+    made.preemption(allowed=False, now=4.2)
+    assert made.open_gate(4.2) == []
+    assert made.deadline == 4.0 + DOWN
+    assert entered(made.expire(4.0 + DOWN)) == [State.MASTER]
+
+
+def test_forbidding_does_not_wait_for_the_dead() -> None:
+    """Where no master was heard, or it has resigned, a node that may not pre-empt takes over as ever."""
+    alone = backup()
+    before = alone.deadline
+    alone.preemption(allowed=False, now=1.0)
+    assert alone.deadline == before
+    resigned = backup()
+    hear(resigned, 50, HIGH, 1.0)
+    hear(resigned, 0, HIGH, 1.5)
+    due = resigned.deadline
+    resigned.preemption(allowed=False, now=1.6)
+    assert resigned.deadline == due
+
+
 def test_a_resignation_leaves_the_skew() -> None:
     """Priority 0 makes the timer the skew time."""
     made = backup()
