@@ -7,6 +7,7 @@ written once more, on paper, and must give the table that is there.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from ipaddress import ip_address
@@ -15,6 +16,7 @@ from typing import Any
 from lvsha.kernel.sourcenat.pool import Pool
 from lvsha.kernel.sourcenat.ruleset import POOL, Object, table
 from lvsha.model import (
+    Address,
     AddressKey,
     Family,
     FwmarkKey,
@@ -26,13 +28,16 @@ from lvsha.model import (
     source_nat,
 )
 
+_STRANGE = (LookupError, TypeError, ValueError, AttributeError)
+"""What comes of a listing that is not as it should be."""
+
 
 def read(family: Family, listing: Iterable[Object]) -> SourceNatState:
     """What a listing of the table (`nft -j list table ip lvsha`) holds, and how it differs from `table()`."""
     found = [plain for each in listing if "metainfo" not in each and (plain := _plain(each))]
     try:
         entries = frozenset(_entries(family, found))
-    except (LookupError, TypeError, ValueError, AttributeError):
+    except _STRANGE:
         entries = frozenset()
     return SourceNatState(entries, _difference(found, table(family, entries)))
 
@@ -42,26 +47,34 @@ def _entries(family: Family, objects: list[Object]) -> Iterator[SourceNat]:
     servers: dict[tuple[ServiceKey, str], set[ServerKey]] = {}
     for each in objects:
         if "map" in each:
-            for row, verdict in each["map"].get("elem", []):
-                key, server = _KEYS[each["map"]["name"]](family, row["concat"])
-                servers.setdefault((key, verdict["goto"]["target"]), set()).add(server)
+            for element in each["map"].get("elem", []):
+                # What is not as lvsha writes it is passed over; the comparison will tell.
+                with contextlib.suppress(*_STRANGE):
+                    row, verdict = element
+                    key, server = _KEYS[each["map"]["name"]](family, row["concat"])
+                    servers.setdefault((key, verdict["goto"]["target"]), set()).add(server)
     for (key, chain), held in servers.items():
         if (pool := pools.get(chain)) is None:
-            continue  # not as lvsha writes it, which the comparison will tell
+            continue
         yield source_nat(key, pool.addresses, held, strip_timestamps=pool.strip_timestamps)
 
 
 def _pools(objects: list[Object]) -> Iterator[tuple[str, Pool]]:
     for each in objects:
         if "rule" in each and each["rule"]["chain"].startswith(POOL):
-            (snat,) = each["rule"]["expr"]
-            target = snat["snat"]["addr"]
-            texts = [target] if isinstance(target, str) else [a for _, a in target["map"]["data"]["set"]]
-            addresses = tuple(ip_address(text) for text in texts)
+            name: str = each["rule"]["chain"]
+            addresses: tuple[Address, ...] = ()
+            with contextlib.suppress(*_STRANGE):
+                addresses = tuple(ip_address(text) for text in _targets(each["rule"]["expr"]))
             both = (Pool(addresses, strip_timestamps=True), Pool(addresses, strip_timestamps=False))
-            yield from (
-                (name, pool) for pool in both if (name := each["rule"]["chain"]) == f"{POOL}{pool.name}"
-            )
+            yield from ((name, pool) for pool in both if name == f"{POOL}{pool.name}")
+
+
+def _targets(expressions: list[Object]) -> list[str]:
+    """The addresses of a pool's rule."""
+    (snat,) = expressions
+    target = snat["snat"]["addr"]
+    return [target] if isinstance(target, str) else [text for _, text in target["map"]["data"]["set"]]
 
 
 def _service(_: Family, row: list[Any]) -> tuple[ServiceKey, ServerKey]:
