@@ -35,8 +35,8 @@ address = "192.0.2.1"
 priority = 100
 address = "192.0.2.2"
 
-#[peer]
-#key = "hex:6c7673686120697320612070616972206f66206469726563746f727321212121"
+[peer]
+key = "hex:6c7673686120697320612070616972206f66206469726563746f727321212121"
 
 # The address that clients use and the servers' gateway move together.
 [vrrp.public]

@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_interface
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lvsha.errors import UnavailableError
 from lvsha.kernel.watch import AddressChanged, AddressGone, Watch
@@ -42,6 +42,7 @@ from lvsha.wire.advert import AdvertSocket
 from tests.lab.network import Node
 from tests.lab.process import Process, start
 
+Found = TypeVar("Found")
 VIP = "192.0.2.100/24"
 PATIENCE = 10.0
 
@@ -182,7 +183,7 @@ class Speaking:
                 with contextlib.suppress(UnavailableError):
                     await self.link.send(Beat())
 
-    async def _until(self, look: Callable[[], Any], within: float = PATIENCE) -> Any:
+    async def _until(self, look: Callable[[], Found | None], within: float = PATIENCE) -> Found:
         try:
             async with asyncio.timeout(within):
                 while (found := look()) is None:
