@@ -12,7 +12,8 @@ The rules for one server, strongest first:
 
 Two rules look at a whole service. `floor`: rather than serve from fewer servers than that, it
 believes in servers that are down (the check may be what is broken). `fallback`: servers that
-serve only while no other does, and never merely because no verdict is in yet.
+serve only while no other does, and never merely because no verdict is in yet; those that a restart
+finds in the table go on until then.
 
 A role in the pair changes nothing here: both directors keep IPVS programmed at all times, and
 a failover moves addresses.
@@ -191,10 +192,11 @@ def _raise_to_floor(service: ServiceConfig, places: list[Placement]) -> list[Pla
     missing = service.floor - sum(p.serving for p in places)
     raised = []
     for p in places:
-        believed = missing > 0 and p.why == "down" and p.override is None and p.config.weight > 0
+        weight = p.config.weight if p.override is None else p.override.weight
+        believed = missing > 0 and p.why == "down" and bool(weight)
         missing -= believed
         raised.append(
-            replace(p, weight=p.config.weight, why=f"down, kept by floor {service.floor}") if believed else p
+            replace(p, weight=weight, why=f"down, kept by floor {service.floor}") if believed else p
         )
     return raised
 
@@ -202,9 +204,15 @@ def _raise_to_floor(service: ServiceConfig, places: list[Placement]) -> list[Pla
 def _fallbacks(
     name: str, service: ServiceConfig, places: list[Placement], known: Knowledge
 ) -> list[Placement]:
-    undecided = any(p.health.state is State.UNKNOWN for p in places)
-    needed = not undecided and not any(p.serving for p in places)
     spares = [replace(_place(name, service, s, known), fallback=True) for s in service.fallback]
-    if needed:
-        return spares
-    return [replace(p, weight=None, why="fallback, not needed") for p in spares]
+    if any(p.serving for p in places):
+        return [_unneeded(p) for p in spares]
+    if any(p.health.state is State.UNKNOWN for p in places):
+        # One that was found serving goes on; the others wait for the verdicts.
+        found = known.adopted or {}
+        return [p if (service.key, p.config.key) in found else _unneeded(p) for p in spares]
+    return spares
+
+
+def _unneeded(p: Placement) -> Placement:
+    return replace(p, weight=None, why="fallback, not needed")

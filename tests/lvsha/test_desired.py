@@ -110,6 +110,24 @@ def test_fallbacks_wait_for_the_first_verdicts() -> None:
     assert weights(web, known(None, DOWN, DOWN)) == [None, None, None, None]
 
 
+def test_a_fallback_that_serves_goes_on_until_the_verdicts_are_in() -> None:
+    """A restart, or a new server, while only fallbacks serve takes the sorry page from nobody."""
+    web = replace(WEB, fallback=(server(9, check=None), server(8, check=None)))
+    adopted = {(WEB.key, server(9).key): 10}
+    assert weights(web, known(None, DOWN, DOWN, adopted=adopted)) == [None, None, None, 10, None]
+    assert weights(web, known(UP, None, None, adopted=adopted)) == [10, None, None, None, None]
+    assert weights(web, known(DOWN, DOWN, DOWN, adopted=adopted)) == [None, None, None, 10, 10]
+
+
+def test_the_floor_uses_the_weight_set_by_hand() -> None:
+    """Weights for every server must not switch the floor off when the checks break."""
+    web = replace(WEB, floor=2)
+    overrides = said(Kind.WEIGHT, "rs1", 42)
+    assert weights(web, known(DOWN, DOWN, DOWN, overrides=overrides)) == [42, 10, None]
+    overrides = said(Kind.WEIGHT, "rs1", 0)
+    assert weights(web, known(DOWN, DOWN, DOWN, overrides=overrides)) == [None, 10, 10]
+
+
 def test_identical_checks_of_one_target_are_shared() -> None:
     """A server in two services is probed once for each different check, not for each service."""
     other = replace(WEB, name="other", port=81)
