@@ -17,15 +17,16 @@ from lvsha.config import PeerConfig
 from lvsha.daemon.director import Director
 from lvsha.daemon.fingerprint import fingerprint
 from lvsha.peer.channel import Channel
-from lvsha.peer.link import Peer
+from lvsha.peer.link import Count, Peer, uncounted
 from lvsha.peer.messages import About
 
 
 class Peers:
     """The channel to the other directors; none where the configuration has no `[peer]`."""
 
-    def __init__(self, director: Director) -> None:
+    def __init__(self, director: Director, count: Count = uncounted) -> None:
         self._director = director
+        self._count = count
         self._about = self._describe()
         self._wanted = self._want()
         self._channel = self._open()
@@ -51,6 +52,17 @@ class Peers:
         """Return once every peer has said all that it knows."""
         if self._channel is not None:
             await self._channel.complete()
+
+    def ask_census(self) -> None:
+        """Ask the peers how many connections they know; see `connections`."""
+        if self._channel is not None:
+            self._channel.ask_census()
+
+    @property
+    def connections(self) -> int | None:
+        """The most connections that a connected peer has said it knows; None: none has said so."""
+        known = [peer.connections for peer in self._peers.values() if peer.link is not None]
+        return max((count for count in known if count is not None), default=None)
 
     async def reconfigure(self) -> None:
         """Follow the director's new configuration."""
@@ -106,7 +118,9 @@ class Peers:
 
     def _open(self) -> Channel | None:
         node, config = self._wanted
-        return None if config is None else Channel(node, config, self._director, self._about)
+        if config is None:
+            return None
+        return Channel(node, config, self._director, self._about, count=self._count)
 
 
 async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -25,7 +25,7 @@ from ipaddress import ip_address
 from lvsha.config import PeerConfig
 from lvsha.errors import LvshaError, UnavailableError
 from lvsha.log import emit
-from lvsha.peer.link import Director, Link, Pace, Peer
+from lvsha.peer.link import Count, Director, Link, Pace, Peer, uncounted
 from lvsha.peer.messages import About, Reason, RefusedError
 from lvsha.peer.protocol import NONCE, Role, Session
 from lvsha.peer.refusals import Refusals
@@ -38,7 +38,14 @@ class Channel:
     """The links of the node of this name."""
 
     def __init__(
-        self, node: str, config: PeerConfig, director: Director, about: About, pace: Pace = Pace()
+        self,
+        node: str,
+        config: PeerConfig,
+        director: Director,
+        about: About,
+        pace: Pace = Pace(),
+        *,
+        count: Count = uncounted,
     ) -> None:
         self.peers: Mapping[str, Peer] = {
             name: Peer(name, address, time.time()) for name, address in config.nodes.items()
@@ -47,6 +54,7 @@ class Channel:
         self._config = config
         self._director = director
         self._about = about
+        self._count = count
         self._pace = pace
         self._refusals = Refusals()
         self._dice = random.Random()  # noqa: S311 - spreads load, guards nothing
@@ -62,6 +70,12 @@ class Channel:
     def about(self, about: About) -> None:
         self._about = about
         self._tell()
+
+    def ask_census(self) -> None:
+        """Ask every peer how many connections its IPVS knows; the answers are kept in `Peer`."""
+        for peer in self.peers.values():
+            if peer.link is not None:
+                peer.link.ask_census()
 
     async def complete(self) -> None:
         """Return once every peer has said all that it knows."""
@@ -226,9 +240,10 @@ class Channel:
         if before is not None:
             before.abort()
         peer.about, peer.since, peer.error, peer.told = None, time.time(), "", False
+        peer.connections = None
         emit("peer.connected", peer=peer.name, address=peer.address)
         try:
-            await link.converse(self._director, lambda: self._about, peer)
+            await link.converse(self._director, lambda: self._about, peer, self._count)
         except RefusedError as error:
             self._refusals.tell(error.reason, str(peer.address), str(error))
             why = str(error)

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from lvsha.errors import StateError, UnavailableError
 from lvsha.model import Address
 from lvsha.overrides import Overrides
-from lvsha.peer.messages import About, Alive, Complete, Message, Records, parts
+from lvsha.peer.messages import About, Alive, Census, Complete, Message, Records, parts
 from lvsha.peer.protocol import Session
 
 CHUNK = 64 * 1024
@@ -71,6 +71,8 @@ class Peer:
     """That it does not answer."""
     complete: asyncio.Event = field(default_factory=asyncio.Event)
     """It has once said all that it knows."""
+    connections: int | None = None
+    """What it answered last to `Link.ask_census`."""
 
 
 class Director(Protocol):
@@ -85,6 +87,15 @@ class Director(Protocol):
 
     async def overrides_changed(self) -> None:
         """Return at the next change."""
+
+
+Count = Callable[[], Awaitable[int | None]]
+"""How many connections this director's IPVS knows; None: it cannot say."""
+
+
+async def uncounted() -> int | None:
+    """One that cannot say."""
+    return None
 
 
 class Link:
@@ -107,6 +118,9 @@ class Link:
         """What came right behind the proof."""
         self._greeted = False
         """The peer has been told all that was known at the beginning."""
+        self._asks = False
+        self._owes = False
+        """A question of how many connections there are is to be sent; one is to be answered."""
 
     async def greet(self) -> None:
         """Prove ourselves and have the peer prove itself.
@@ -125,13 +139,20 @@ class Link:
         """Something to be told has changed."""
         self._news.set()
 
-    async def converse(self, director: Director, about: Callable[[], About], peer: Peer) -> None:
+    def ask_census(self) -> None:
+        """Ask the peer how many connections its IPVS knows; the answer is kept in `Peer`."""
+        self._asks = True
+        self._news.set()
+
+    async def converse(
+        self, director: Director, about: Callable[[], About], peer: Peer, count: Count = uncounted
+    ) -> None:
         """Tell and hear until the connection ends.
 
         Always raises why it ended: UnavailableError, RefusedError or OSError.
         """
         hearing = asyncio.create_task(self._hear(director, peer), name=f"hear {peer.name}")
-        speaking = asyncio.create_task(self._speak(director, about), name=f"tell {peer.name}")
+        speaking = asyncio.create_task(self._speak(director, about, count), name=f"tell {peer.name}")
         # No TaskGroup: before Python 3.13 one whose task fails just when it is cancelled itself forgets
         # about the latter, and this would go on for ever.
         try:
@@ -154,7 +175,7 @@ class Link:
         """Close the connection at once."""
         self._writer.transport.abort()
 
-    async def _speak(self, director: Director, about: Callable[[], About]) -> None:
+    async def _speak(self, director: Director, about: Callable[[], About], count: Count) -> None:
         said: About | None = None
         while True:
             self._news.clear()
@@ -162,11 +183,24 @@ class Link:
                 self._session.send(said)
             self._send(director.overrides)
             await self._flush()
+            await self._take_census(count)
             try:
                 async with asyncio.timeout(self._pace.alive):
                     await self._news.wait()
             except TimeoutError:
                 self._session.send(Alive())
+
+    async def _take_census(self, count: Count) -> None:
+        if self._asks:
+            self._asks = False
+            self._session.send(Census())
+        if self._owes:
+            self._owes = False
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._pace.alive):
+                    if (connections := await count()) is not None:
+                        self._session.send(Census(connections))
+        await self._flush()
 
     def _send(self, overrides: Overrides) -> None:
         for part in parts(overrides.beyond(self._known)):
@@ -203,6 +237,11 @@ class Link:
                 self._keep(director, peer)
             case About():
                 peer.about = message
+            case Census(None):
+                self._owes = True
+                self._news.set()
+            case Census(connections):
+                peer.connections = connections
             case Complete():
                 peer.complete.set()
             case Alive():

@@ -82,7 +82,14 @@ class Alive:
     """Nothing to say."""
 
 
-Message = About | Records | Complete | Alive
+@dataclass(frozen=True, slots=True)
+class Census:
+    """How many connections a director's IPVS knows. None: the question."""
+
+    connections: int | None = None
+
+
+Message = About | Records | Complete | Alive | Census
 
 
 def parts(overrides: Overrides) -> Iterator[Records]:
@@ -112,6 +119,8 @@ def encode(message: Message) -> bytes:
             return dump({"kind": "complete"})
         case Alive():
             return dump({"kind": "alive"})
+        case Census(connections):
+            return dump({"kind": "census", "connections": connections})
 
 
 def decode(document: dict[str, Any]) -> Message:
@@ -132,6 +141,9 @@ def decode(document: dict[str, Any]) -> Message:
         case "alive":
             check_keys(document, {"kind"})
             return Alive()
+        case "census":
+            check_keys(document, {"kind", "connections"})
+            return _census(document["connections"])
         case kind:
             raise RefusedError(Reason.GARBAGE, f"sends a message of the kind {kind!a:.80}")
 
@@ -143,6 +155,14 @@ def _about(document: dict[str, Any]) -> About:
     if isinstance(generation, bool) or not (isinstance(generation, int) and 0 < generation < 2**31):
         raise RefusedError(Reason.GARBAGE, "sends a generation that is none")
     return About(version, generation, octets(document["fingerprint"], 32).hex())
+
+
+def _census(connections: object) -> Census:
+    if connections is None:
+        return Census()
+    if isinstance(connections, bool) or not (isinstance(connections, int) and 0 <= connections < 2**53):
+        raise RefusedError(Reason.GARBAGE, "sends a number of connections that is none")
+    return Census(connections)
 
 
 def check_keys(document: dict[str, Any], keys: Iterable[str]) -> None:

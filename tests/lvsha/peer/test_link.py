@@ -16,7 +16,7 @@ from lvsha.daemon.director import Director
 from lvsha.errors import UnavailableError
 from lvsha.overrides import Kind, Override, Overrides, Record, Selector, Stamp
 from lvsha.peer.link import Link, Peer
-from lvsha.peer.messages import Alive, Complete, Message, Reason, Records, RefusedError
+from lvsha.peer.messages import Alive, Census, Complete, Message, Reason, Records, RefusedError
 from lvsha.peer.protocol import NONCE, Role, Session
 from tests.lab.peers import ABOUT, KEY, QUICK, Site, address, drain
 
@@ -121,6 +121,41 @@ async def test_words_right_behind_the_proof(director: Director) -> None:
         task = converse(link, director)
         await director.overrides_changed()
         assert {o.selector.server for o in director.overrides.entries} == {"rs1", "rs2"}
+        task.cancel()
+
+
+async def test_a_census_is_taken_and_given(director: Director) -> None:
+    """A question is answered by what is counted now, an answer is kept; who cannot count is silent."""
+    counts = iter((7, None, 9))
+
+    async def count() -> int | None:
+        return next(counts)
+
+    async with linked() as (link, far):
+        await asyncio.gather(link.greet(), far.greet())
+        whom = peer()
+        task = asyncio.create_task(link.converse(director, lambda: ABOUT, whom, count))
+
+        async def answer() -> list[Message]:
+            far.session.send(Census())
+            await far.send()
+            heard: list[Message] = []
+            while not [m for m in heard if isinstance(m, Alive | Census)]:
+                heard += await far.hear()
+            return heard
+
+        assert Census(7) in await answer()
+        assert Alive() in await answer()
+        assert Census(9) in await answer()
+        link.ask_census()
+        while Census() not in await far.hear():
+            pass
+        far.session.send(Census(5000))
+        await far.send()
+        async with asyncio.timeout(5):
+            while whom.connections is None:
+                await far.hear()
+        assert whom.connections == 5000
         task.cancel()
 
 

@@ -14,6 +14,7 @@ from lvsha.peer.messages import (
     PART,
     About,
     Alive,
+    Census,
     Complete,
     Message,
     Reason,
@@ -34,7 +35,16 @@ ABOUT = About("0.1.0", 3, "ab" * 32)
 
 @pytest.mark.parametrize(
     "message",
-    [ABOUT, Records(SAID), Records(SAID.remove([DRAIN], now=1001.0, node="lb2")), Complete(), Alive()],
+    [
+        ABOUT,
+        Records(SAID),
+        Records(SAID.remove([DRAIN], now=1001.0, node="lb2")),
+        Complete(),
+        Alive(),
+        Census(),
+        Census(0),
+        Census(2**53 - 1),
+    ],
 )
 def test_each_message_is_read_as_it_was_written(message: Message) -> None:
     """Through its bytes and back."""
@@ -53,6 +63,10 @@ SET = json.loads(encode(Records(SAID)))
         ({"kind": ["about"]}, "of the kind ['about']"),
         ({"kind": "alive", "more": 1}, "other keys"),
         ({"kind": "complete", "more": 1}, "other keys"),
+        ({"kind": "census"}, "other keys"),
+        ({"kind": "census", "connections": -1}, "a number of connections that is none"),
+        ({"kind": "census", "connections": True}, "a number of connections that is none"),
+        ({"kind": "census", "connections": 2**53}, "a number of connections that is none"),
         ({k: v for k, v in PLAIN.items() if k != "version"}, "other keys"),
         (PLAIN | {"version": 1}, "a version that is none"),
         (PLAIN | {"version": "x" * 65}, "a version that is none"),
