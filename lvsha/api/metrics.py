@@ -15,9 +15,10 @@ from prometheus_client.registry import Collector
 
 from lvsha.api.views import ServerView, ServiceView, StatusView, VrrpView
 from lvsha.model import Counters
+from lvsha.standing import Word
 
 ROLES = ("master", "backup", "fault", "alone")
-SERVICE_STATES = ("ok", "degraded", "down", "checking")
+SERVICE_STATES = tuple(word.value for word in Word)
 VRRP_STATES = ("init", "backup", "master", "fault")
 
 _SERVICE = ("service",)

@@ -66,7 +66,7 @@ class ServiceView:
     mode: str
     scheduler: str
     state: str
-    """ok: every server is in service; degraded: some are; down: none is."""
+    """checking, ok, degraded, fail-open, fallback or down: see `lvsha.standing.Word`."""
     in_service: int
     """Servers that take new connections."""
     healthy: int

@@ -8,6 +8,7 @@ reconciler's latest look (what the kernel holds and counts).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any
@@ -134,7 +135,9 @@ class Controller:
 
     async def metrics(self) -> str:
         """The metrics in Prometheus' text format."""
-        await self._refresh(None)
+        # Verdicts and roles are known without the kernel, and `status` warns that it does not answer.
+        with contextlib.suppress(KernelError):
+            await self._refresh(None)
         parts = (await self.status(), await self._services(), await self._servers(), await self.vrrp())
         return await asyncio.to_thread(render, *parts, self._journal.last)
 
@@ -309,7 +312,8 @@ class Controller:
         failed = [f"step refused: {f.error}" for f in self._reconciler.failures]
         speaker = self._pair.instances and not self._pair.link.connected
         silent = ["the speaker does not answer"] if speaker else []
-        return (*stands, *failed, *silent, *self._peers.warnings())
+        kernel = [f"the kernel does not answer: {self._table.trouble}"] if self._table.trouble else []
+        return (*kernel, *stands, *failed, *silent, *self._peers.warnings())
 
     def _instances(self, instance: str | None) -> list[str]:
         names = list(self._config.vrrp)

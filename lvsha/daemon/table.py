@@ -66,6 +66,11 @@ class Table:
         self.words = "IPVS is not needed"
         """What the kernel says of itself, or why it does not answer."""
 
+    @property
+    def trouble(self) -> str:
+        """Why the kernel does not answer, though it is needed; empty: it does."""
+        return "" if self._lost is None or not self._needed() else self.words
+
     async def observe(self, keys: Collection[ServiceKey] | None = None) -> Observed:
         """The table, or only the named services of it. Raises KernelError."""
         needed = self._needed()

@@ -10,6 +10,7 @@ from lvsha.api.metrics import render
 from lvsha.api.views import PeerView
 from lvsha.model import Counters
 from lvsha.overrides import Kind
+from lvsha.standing import Word
 from tests.lab.control import INSTANCES, SERVERS, Director
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -66,6 +67,13 @@ async def test_service() -> None:
     assert at(found, "lvsha_service_in_service", service="web") == 1
     assert at(found, "lvsha_service_scheduled_total", service="web") == 1000
     assert at(found, "lvsha_service_bytes_total", service="web", direction="in") == 2_500_000
+
+
+async def test_every_state_of_a_service_has_a_sample() -> None:
+    """A rule about a state that is rare finds its sample before it is needed."""
+    found = await samples(Director())
+    for word in Word:
+        at(found, "lvsha_service_state", service="web", state=word.value)
 
 
 async def test_server() -> None:

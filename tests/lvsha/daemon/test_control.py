@@ -51,6 +51,7 @@ class Words:
     """What the kernel says of itself."""
 
     words = "IPVS 1.2.1, 4096 buckets"
+    trouble = ""
 
 
 @pytest.fixture
@@ -203,6 +204,19 @@ async def test_metrics_hold_every_server(desk: Desk) -> None:
     """The text for Prometheus names services and servers."""
     text = await desk.control.metrics()
     assert 'service="web"' in text
+    assert 'server="rs3"' in text
+
+
+async def test_a_kernel_that_does_not_answer_is_a_warning(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every server may be up: nothing of it is in the kernel. The metrics tell what is known all the same."""
+    await desk.control.look()
+    desk.table.gone = True
+    monkeypatch.setattr(Words, "trouble", "the kernel has no IPVS")
+    assert (await desk.control.status()).warnings == ("the kernel does not answer: the kernel has no IPVS",)
+    text = await desk.control.metrics()
+    assert "lvsha_warnings 1.0" in text
     assert 'server="rs3"' in text
 
 

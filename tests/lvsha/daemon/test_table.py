@@ -48,9 +48,7 @@ class Desk:
     """How often the settings were written."""
 
     def __post_init__(self) -> None:
-        self.table = Table(
-            lambda: self.needed, prepare=self._settle, left=lambda: self.left, find=self._open
-        )
+        self.table = Table(lambda: self.needed, prepare=self._settle, left=lambda: self.left, find=self._open)
 
     @property
     def kernel(self) -> Opened:
@@ -120,9 +118,10 @@ async def test_a_kernel_without_ipvs_is_said_once_and_tried_at_every_look(said: 
         with pytest.raises(KernelError):
             await desk.table.observe()
     assert names(said) == ["kernel.lost"]
-    assert desk.table.words == "the kernel has no IPVS"
+    assert desk.table.words == desk.table.trouble == "the kernel has no IPVS"
     desk.absent = False
     await desk.table.observe()
+    assert desk.table.trouble == ""
     assert names(said) == ["kernel.lost", "kernel.back"]
     assert said[1]["seconds"] >= 0
 
