@@ -45,14 +45,34 @@ class Use(NamedTuple):
     """The server's."""
 
 
-class Room:
-    """Counts for ever; `used` and `tracked` are for whoever asks."""
+def tracked() -> tuple[int, int] | None:
+    """Entries of connection tracking in this namespace, and how many there may be; None: unknown."""
+    try:
+        return int(read(_ENTRIES)), int(read(_MOST))
+    except (SysctlError, ValueError):
+        return None
 
-    def __init__(self, config: Callable[[], Config], client_bits: Callable[[], int]) -> None:
+
+class Room:
+    """Counts for ever; `used` is for whoever asks.
+
+    `client_bits`: see `Rules`; `found`: the connections that IPVS has, read in a thread; `room`: entries of
+    connection tracking, and how many there may be.
+    """
+
+    def __init__(
+        self,
+        config: Callable[[], Config],
+        client_bits: Callable[[], int],
+        found: Callable[[], Iterable[Connection]] = connections,
+        room: Callable[[], tuple[int, int] | None] = tracked,
+    ) -> None:
         self.used: Counter[Use] = Counter()
         """Ports in use as of the latest count."""
         self._config = config
         self._client_bits = client_bits
+        self._found = found
+        self._room = room
         self._said: set[Use | str] = set()
 
     async def run(self) -> None:
@@ -70,7 +90,7 @@ class Room:
             return
         bits = self._client_bits()
         try:
-            self.used = await asyncio.to_thread(lambda: count(connections(), entries, bits))
+            self.used = await asyncio.to_thread(lambda: count(self._found(), entries, bits))
         except KernelError as error:
             emit("connections.lost", error=str(error))
         for use, number in self.used.items():
@@ -78,7 +98,7 @@ class Room:
                 fields = {"local": use.local, "address": use.server, "port": use.port}
                 emit("localports.filling", **fields, used=number, limit=PORTS)
         self._said.intersection_update({*self.used, _MOST})
-        if (room := tracked()) is not None and self._filling(_MOST, *room):
+        if (room := self._room()) is not None and self._filling(_MOST, *room):
             emit("conntrack.filling", used=room[0], limit=room[1])
 
     def _filling(self, what: Use | str, used: int, limit: int) -> bool:
@@ -97,11 +117,3 @@ def count(found: Iterable[Connection], entries: Iterable[SourceNat], client_bits
         Use(local, one.protocol, one.server, one.server_port)
         for one, local in located(found, entries, client_bits)
     )
-
-
-def tracked() -> tuple[int, int] | None:
-    """Entries of connection tracking in this namespace, and how many there may be; None: unknown."""
-    try:
-        return int(read(_ENTRIES)), int(read(_MOST))
-    except (SysctlError, ValueError):
-        return None

@@ -7,7 +7,7 @@ address, and answer past the director.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from lvsha.errors import KernelError
 from lvsha.kernel.ipvs import Failure, StepError
@@ -19,8 +19,9 @@ from lvsha.plan import AddServer, SetSourceNat, Step
 class SourceNatTable:
     """The source NAT of this namespace, and which servers still wait for theirs."""
 
-    def __init__(self, wanted: Callable[[], bool]) -> None:
+    def __init__(self, wanted: Callable[[], bool], find: Callable[[], Awaitable[Rules]] = choose) -> None:
         self._wanted = wanted
+        self._find = find
         self._rules: Rules | None = None
         self._clean = False
         """Nothing is there, and nothing is wanted."""
@@ -38,7 +39,7 @@ class SourceNatTable:
         if not wanted and self._clean:
             return SourceNatState()
         try:
-            self._rules = self._rules or await choose()
+            self._rules = self._rules or await self._find()
             state = await self._rules.observe()
         except KernelError as error:
             self._rules = None
@@ -55,7 +56,7 @@ class SourceNatTable:
     async def apply(self, step: SetSourceNat) -> Failure | None:
         """Carry out a step, or say why not."""
         try:
-            self._rules = self._rules or await choose()
+            self._rules = self._rules or await self._find()
             await self._rules.replace(step.entries)
         except KernelError as error:
             self._rules = None

@@ -41,11 +41,20 @@ SLICE = 2048
 
 
 class Takeover:
-    """Waits for this node to become master. `client_bits`: see `Rules`."""
+    """Waits for this node to become master.
 
-    def __init__(self, config: Callable[[], Config], client_bits: Callable[[], int]) -> None:
+    `client_bits`: see `Rules`; `found`: the connections that IPVS has, read in a thread.
+    """
+
+    def __init__(
+        self,
+        config: Callable[[], Config],
+        client_bits: Callable[[], int],
+        found: Callable[[], Iterable[Connection]] = connections,
+    ) -> None:
         self._config = config
         self._client_bits = client_bits
+        self._found = found
         self._due = asyncio.Event()
 
     def began(self) -> None:
@@ -60,16 +69,17 @@ class Takeover:
                 await asyncio.sleep(pause)
                 self._due.clear()
                 try:
-                    await self._take_up()
+                    await self.take_up()
                 except KernelError as error:
                     emit("connections.lost", error=str(error))
 
-    async def _take_up(self) -> None:
+    async def take_up(self) -> None:
+        """Make the entries that are missing. Raises KernelError."""
         entries = source_nats(self._config())
         if not entries:
             return
         begun, bits = time.monotonic(), self._client_bits()
-        wanted = await asyncio.to_thread(lambda: list(flows(connections(), entries, bits)))
+        wanted = await asyncio.to_thread(lambda: list(flows(self._found(), entries, bits)))
         made, refused = await _make(wanted)
         if made or refused:
             seconds = round(time.monotonic() - begun, 3)

@@ -41,7 +41,7 @@ async def test_a_pair_with_nftables(tmp_path: Path) -> None:
 async def _traffic(site: Site) -> None:
     """Over either family and protocol servers see the local address that the hash says."""
     for address, pool, prefix in ((VIP, POOL, "192.0.2."), (VIP6, POOL6, "2001:db8:1::")):
-        clients = [f"{prefix}{n}" for n in range(11, 15)]
+        clients = [f"{prefix}{n}" for n in range(11, 17)]
         expected = [local(client, pool) for client in clients]
         assert {*expected} == {*pool}
         for port, kind in ((WEB, "http"), (DNS, "udp")):
