@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from lvsha.api.views import ServerView, ServiceView, StatusView, VrrpView
+from lvsha.api.views import RoomView, ServerView, ServiceView, StatusView, VrrpView
 from lvsha.model import Counters
 from lvsha.standing import Word
 
@@ -31,13 +31,16 @@ def render(
     servers: Sequence[ServerView],
     vrrp: Sequence[VrrpView],
     events: int,
+    room: RoomView | None = None,
 ) -> str:
     """The metrics as text, version 0.0.4 of the format; `events` is the number of the newest event.
+
+    `room` is there where mode fullnat is used.
 
     About 150 us a server: with thousands of them, to be run in a thread.
     """
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Views(_metrics(status, services, servers, vrrp, events)))
+    registry.register(_Views(_metrics(status, services, servers, vrrp, events, room)))
     ProcessCollector(registry=registry)
     return generate_latest(registry).decode()
 
@@ -58,8 +61,11 @@ def _metrics(
     servers: Sequence[ServerView],
     vrrp: Sequence[VrrpView],
     events: int,
+    room: RoomView | None,
 ) -> Iterator[Metric]:
     yield from _director(status, events)
+    if room is not None:
+        yield from _room(room)
     yield from _services(services)
     yield from _servers(servers)
     yield from _instances(vrrp)
@@ -83,6 +89,22 @@ def _director(status: StatusView, events: int) -> Iterator[Metric]:
         peer.add_metric((p.name,), p.connected)
     yield peer
     yield CounterMetricFamily("lvsha_events", "Events since the start.", value=events)
+
+
+def _room(room: RoomView) -> Iterator[Metric]:
+    labels = ("local", "protocol", "address", "port")
+    used = GaugeMetricFamily(
+        "lvsha_local_ports_used", "Ports of a local address in use for one server's port.", labels=labels
+    )
+    for p in room.ports:
+        used.add_metric((p.local, p.protocol, p.address, str(p.port)), p.used)
+    yield used
+    yield _gauge(
+        "lvsha_local_ports", "Ports that a local address has for one server's port.", room.ports_limit
+    )
+    if room.tracked is not None and room.tracked_limit is not None:
+        yield _gauge("lvsha_conntrack_entries", "Entries of connection tracking.", room.tracked)
+        yield _gauge("lvsha_conntrack_limit", "How many entries there may be.", room.tracked_limit)
 
 
 def _services(services: Sequence[ServiceView]) -> Iterator[Metric]:

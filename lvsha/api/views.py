@@ -31,6 +31,30 @@ class PeerView:
 
 
 @dataclass(frozen=True, slots=True)
+class PortsView:
+    """How many of a local address's ports are used up towards one server's port."""
+
+    local: str
+    protocol: str
+    address: str
+    """The server's."""
+    port: int
+    used: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoomView:
+    """What mode fullnat can run out of."""
+
+    ports: tuple[PortsView, ...] = ()
+    ports_limit: int = 0
+    """How many each of them can be."""
+    tracked: int | None = None
+    """Entries of connection tracking; None: unknown."""
+    tracked_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StatusView:
     """The director in one glance."""
 

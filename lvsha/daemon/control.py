@@ -50,6 +50,7 @@ class Controller:
         journal: Journal,
         reload: Reload,
         peers: Peers,
+        room: Callable[[], views.RoomView | None] = lambda: None,
     ) -> None:
         self._director = director
         self._reconciler = reconciler
@@ -58,6 +59,7 @@ class Controller:
         self._journal = journal
         self._reload = reload
         self._peers = peers
+        self._room = room
         self._started = time.time()
 
     # --- what there is ------------------------------------------------------------------------
@@ -139,7 +141,7 @@ class Controller:
         with contextlib.suppress(KernelError):
             await self._refresh(None)
         parts = (await self.status(), await self._services(), await self._servers(), await self.vrrp())
-        return await asyncio.to_thread(render, *parts, self._journal.last)
+        return await asyncio.to_thread(render, *parts, self._journal.last, self._room())
 
     # --- what can be asked for ------------------------------------------------------------------
 

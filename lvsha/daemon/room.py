@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from lvsha.api.views import PortsView, RoomView
 from lvsha.config import Config
 from lvsha.desired import source_nats
 from lvsha.errors import KernelError
@@ -81,6 +82,16 @@ class Room:
             begun = time.monotonic()
             await self.look()
             await asyncio.sleep(max(PERIOD, PATIENCE * (time.monotonic() - begun)))
+
+    def view(self) -> RoomView | None:
+        """The latest count, for whoever asks; None without the mode."""
+        if not source_nats(self._config()):
+            return None
+        ports = tuple(
+            PortsView(str(u.local), u.protocol.name.lower(), str(u.server), u.port, number)
+            for u, number in self.used.items()
+        )
+        return RoomView(ports, PORTS, *(self._room() or (None, None)))
 
     async def look(self) -> None:
         """Count once."""

@@ -26,6 +26,7 @@ from pathlib import Path
 from lvsha import __version__
 from lvsha.api import app, listen, views
 from lvsha.config import ApiConfig, Config, ConfigError, StateConfig, load
+from lvsha.daemon.catch_up import CatchUp, counter
 from lvsha.daemon.control import Controller
 from lvsha.daemon.differences import differences
 from lvsha.daemon.director import Director
@@ -180,7 +181,9 @@ class Supervisor:
         self._room = Room(lambda: self._director.config, lambda: source_nat.client_bits)
         self._pair = Pair(config, self._director.in_service, self._takeover.began)
         self._drains = Drains(self._director, self._reconciler)
-        self._peers = Peers(self._director)
+        count = counter(lambda: self._director.config, self._reconciler.see)
+        self._peers = Peers(self._director, count)
+        self._catch_up = CatchUp(lambda: self._director.config, count, self._peers, lambda: self._pair.role)
         self._control = Controller(
             self._director,
             self._reconciler,
@@ -189,6 +192,7 @@ class Supervisor:
             self._journal,
             self.reload,
             self._peers,
+            self._room.view,
         )
         self._reloading = asyncio.Lock()
 
@@ -268,11 +272,14 @@ class Supervisor:
             why = f"{FIRST_VERDICTS:g} s have passed"
         await self._heard()
         await self._programmed()
-        await self._pair.open_gate()
+        await self._pair.open_gate(preempt=not self._catch_up.due)
         emit("daemon.ready", seconds=round(time.monotonic() - self._begun, 3), why=why)
         # What is loaded by now stays: the collector need not walk over it again.
         gc.collect()
         gc.freeze()
+        if self._catch_up.due:
+            await self._catch_up.run()
+            await self._pair.open_gate()
 
     async def _programmed(self) -> None:
         """Return after a look that the kernel answered: before that this node must not be master."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from lvsha.api.metrics import render
-from lvsha.api.views import PeerView
+from lvsha.api.views import PeerView, PortsView, RoomView
 from lvsha.model import Counters
 from lvsha.overrides import Kind
 from lvsha.standing import Word
@@ -45,6 +45,21 @@ async def test_director() -> None:
     assert at(found, "lvsha_role", role="backup") == 0
     assert at(found, "lvsha_events_total") == 0
     assert at(found, "process_open_fds") > 0
+
+
+async def test_room() -> None:
+    """Ports of local addresses and entries of connection tracking, where the mode is used."""
+    status = await Director().status()
+    ports = (PortsView("10.0.1.100", "tcp", "10.0.0.1", 8080, 12),)
+    found = parsed(render(status, [], [], [], 0, RoomView(ports, 64512, 100, 262144)))
+    where = {"local": "10.0.1.100", "protocol": "tcp", "address": "10.0.0.1", "port": "8080"}
+    assert at(found, "lvsha_local_ports_used", **where) == 12
+    assert at(found, "lvsha_local_ports") == 64512
+    assert (at(found, "lvsha_conntrack_entries"), at(found, "lvsha_conntrack_limit")) == (100, 262144)
+    unknown = parsed(render(status, [], [], [], 0, RoomView(ports, 64512)))
+    assert ("lvsha_conntrack_entries", frozenset()) not in unknown
+    without = parsed(render(status, [], [], [], 0))
+    assert ("lvsha_local_ports", frozenset()) not in without
 
 
 async def test_peers() -> None:

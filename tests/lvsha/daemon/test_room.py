@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from lvsha.api.views import PortsView, RoomView
 from lvsha.config import Config
 from lvsha.daemon.room import PORTS, Room, Use
 from lvsha.errors import KernelError
@@ -65,6 +66,19 @@ async def test_ports_are_counted_by_server_over_all_services(said: Hearing) -> N
     await desk.room.look()
     assert desk.room.used == {Use(LOCAL, Protocol.TCP, RS1, 8080): 5}
     assert said.events == []
+
+
+async def test_the_count_can_be_asked_for() -> None:
+    """As numbers and texts; without the mode there is nothing to ask for."""
+    desk = Desk(found=connections(3))
+    await desk.room.look()
+    view = desk.room.view()
+    assert view == RoomView((PortsView(str(LOCAL), "tcp", str(RS1), 8080, 3),), PORTS, 10, 1000)
+    desk.tracked = None
+    assert (view := desk.room.view()) is not None
+    assert (view.tracked, view.tracked_limit) == (None, None)
+    desk.config = config(service(server(1)))
+    assert desk.room.view() is None
 
 
 async def test_what_is_filling_is_said_once(said: Hearing) -> None:
