@@ -86,3 +86,33 @@ async def test_state_of_another_kind_is_kept_aside(tmp_path: Path) -> None:
             await lb1.event("state.discarded")
             assert [p.read_text() for p in state.glob("overrides.json.bad-*")] == ["{torn"]
             assert await lb1.ask("GET", "/v1/overrides") == []
+
+
+async def test_metrics_that_cannot_be_served_leave_control_alone(tmp_path: Path) -> None:
+    """Their address may be missing for days; the operator's commands work all the while."""
+    (tmp_path / "lb1").mkdir()
+    (tmp_path / "lb1" / "metrics.toml").write_text('[api]\nmetrics = "192.0.2.77:9100"\n')
+    include = 'include = ["metrics.toml"]\n'
+    async with topology(servers=0) as net, directing(net["lb1"], include, tmp_path) as lb1:
+        refused = await lb1.event("api.unavailable")
+        assert refused["address"] == "192.0.2.77 port 9100"
+        assert (await lb1.ask("GET", "/v1/status"))["services"] == 0
+
+
+async def test_a_state_directory_that_cannot_be_made_does_not_stop_the_start(tmp_path: Path) -> None:
+    """It is said loudly, and what cannot be kept is refused; everything else works."""
+    (tmp_path / "lb1").mkdir()
+    (tmp_path / "lb1" / "state").write_text("in the way")
+    async with topology(servers=0) as net, directing(net["lb1"], "", tmp_path) as lb1:
+        await lb1.event("state.unwritable", file=str(tmp_path / "lb1" / "state"))
+        assert (await lb1.ask("GET", "/v1/status"))["config_generation"] == 1
+
+
+async def test_a_reload_in_the_moment_of_a_start_waits_for_it(lb1: Director) -> None:
+    """SIGHUP to a director that is only just starting neither ends it nor is lost."""
+    mark = await lb1.mark()
+    os.kill(lb1.pid("director"), signal.SIGKILL)
+    started = await lb1.event("process.started", since=mark, process="director")
+    await lb1.reload("[ipvs]\nlook = 5\n")
+    await lb1.event("reload.done", since=mark)
+    assert lb1.pid("director") == started["pid"]
