@@ -173,7 +173,7 @@ class _Found:
         what, _, rest = line.partition(" ")
         try:
             self._takes[what](rest)
-        except (KeyError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise AuditError(f"a line of the audit is not as it should be: {quote(line, 200)}") from error
 
     def _kernel(self, text: str) -> None:

@@ -22,6 +22,7 @@ back at all, but drops like 1 on a device without an address.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
+from dataclasses import replace
 
 from checks.audit.facts import ALL, Facts, Link
 from checks.audit.finding import Finding, Severity, stop
@@ -44,7 +45,7 @@ def arp(wanted: Preparation, facts: Facts) -> Iterator[Finding]:
         if name not in facts.links:
             there = ", ".join(link.name for link in facts.loud()) or "none"
             yield stop(f"interface {name}", "missing", "there", "it was named", f"interfaces here: {there}")
-    for link in facts.loud():
+    for link in sorted(facts.loud(), key=lambda link: not link.up):
         if link.name in facts.ipv4 and (not wanted.interfaces or link.name in wanted.interfaces):
             yield from _still(wanted, facts, link)
 
@@ -52,7 +53,12 @@ def arp(wanted: Preparation, facts: Facts) -> Iterator[Finding]:
 def _still(wanted: Preparation, facts: Facts, link: Link) -> Iterator[Finding]:
     for setting, good, want, why in _ARP:
         mend = settle(facts, link.name, setting, good, want, alone=bool(wanted.interfaces))
-        yield finding(facts, link.name, setting, str(want), mend, why)
+        found = finding(facts, link.name, setting, str(want), mend, why)
+        if found.ok or link.up:
+            yield found
+        else:
+            # Nobody asks there as long as it is down.
+            yield replace(found, severity=Severity.WARNING, why=f"once {link.name} is up: {why}")
 
 
 def reverse_path(facts: Facts, device: str, *, addressed: bool) -> Finding:

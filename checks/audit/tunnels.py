@@ -28,7 +28,7 @@ from ipaddress import ip_address
 from checks.audit.facts import Facts, Link
 from checks.audit.finding import Finding, Severity, stop
 from checks.audit.preparation import Address, Preparation
-from checks.audit.steps import AddFou, AddLink, LoadModule, SetMtu, SetUp, Step
+from checks.audit.steps import AddFou, AddLink, LoadModule, SetMtu, SetUp, Step, shown
 
 _FALLBACK = {"tunl0": "ipip", "sit0": "sit", "gre0": "gre", "ip6tnl0": "ip6tnl", "ip6gre0": "ip6gre"}
 """Devices that come with a module (net.core.fb_tunnels_only_for_init_net), and its kind."""
