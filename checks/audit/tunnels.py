@@ -92,7 +92,8 @@ def port(wanted: Preparation, facts: Facts, end: Address) -> Iterator[Finding]:
     if True in open_:
         yield Finding(setting, "gue", needed)
     elif open_:
-        yield stop(setting, "another encapsulation", needed, "gue is not understood there", "ip fou del port")
+        why, advice = "gue is not understood there", shown(AddFou(number, version).reverse)
+        yield stop(setting, "another encapsulation", needed, why, advice)
     else:
         steps: tuple[Step, ...] = (AddFou(number, version),)
         steps = (LoadModule("fou"), *steps) if facts.fou is None else steps
