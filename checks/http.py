@@ -11,7 +11,7 @@ what a probe must not do: pools, cookies, redirects, decompression (bench/probes
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from checks import jsonvalue, proxy, settings
@@ -37,8 +37,8 @@ class Http:
     """Request target: path and query."""
     host: str = ""
     """Host header. Empty: the target's address and port."""
-    headers: tuple[tuple[str, str], ...] = ()
-    """Further request headers, as (name, value)."""
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Further request headers, as (name, value); kept out of `repr`, because some hold a secret."""
     send: str = ""
     """Request body, in UTF-8. Empty: none."""
     status: tuple[int | str, ...] = ("200-299",)

@@ -6,7 +6,8 @@ import json
 from dataclasses import replace
 from ipaddress import ip_interface
 
-from lvsha.config import KeyAuth, PasswordAuth, VipConfig, VrrpConfig
+from checks.http import Http
+from lvsha.config import CheckConfig, KeyAuth, PasswordAuth, VipConfig, VrrpConfig
 from lvsha.daemon.plain import HIDDEN, plain
 from lvsha.model import Family
 from tests.lab.services import config, server, service
@@ -32,3 +33,11 @@ def test_secrets_are_left_out() -> None:
         assert "secret12" not in text
         assert "kkk" not in text
         assert HIDDEN in text
+
+
+def test_the_headers_of_a_check_are_left_out() -> None:
+    """`Authorization` is a secret like any other."""
+    check = CheckConfig("http", Http(headers=(("Authorization", "Bearer secret12"),)))
+    document = plain(config(service(server(1, check=check))))
+    assert "secret12" not in json.dumps(document)
+    assert document["services"]["web"]["servers"][0]["check"]["check"]["headers"] == HIDDEN
