@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import AsyncIterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
+from lvsha.vrrp.auth import Key, Keyring
 from lvsha.vrrp.packet import Advert, pack
+from tests.lab.fencing import KEYS
 from tests.lab.flood import GROUP, cpu_seconds, flood
 from tests.lab.pair import GROUP as SITE
 from tests.lab.pair import LONE, VIP, Stage, staged
@@ -83,3 +86,15 @@ async def test_mangled_adverts_over_ipv6(tmp_path: Path) -> None:
     payloads = [bytes([0x31, 51]) + dice.randbytes(number % 60) for number in range(200)]
     async with staged(SITE.replace("{interval:g}", "0.1"), 0.1, tmp_path) as stage:
         assert await bear(stage, payloads, family=6) < 0.9
+
+
+async def test_signed_adverts_with_another_key(tmp_path: Path) -> None:
+    """Each costs a digest, for it is stamped with the right time; none is believed."""
+    client, target = ip_address("192.0.2.10"), ip_address(GROUP)
+    advert = pack(Advert(3, 51, 254, 0.1, (ip_address(VIP),)), client, target)
+    stranger = Keyring([Key(1, b"another key of thirty-two octets")], 1)
+    text = LONE.replace("{settings}", KEYS).replace("{interval:g}", "0.1")
+    async with staged(text, 0.1, tmp_path) as stage:
+        trailer = stranger.sign(advert, client, time.time())
+        assert await bear(stage, [advert + trailer]) < 0.9
+        await stage.event("lb2", "vrrp.forged", reason="auth_digest")

@@ -27,6 +27,7 @@ from tests.lab.clock import set_clock
 from tests.lab.director import Director
 from tests.lab.network import Network, topology
 from tests.lab.process import ROOT, SLOWNESS, Process, spawn, start
+from tests.lab.servers import real_server
 from tests.lab.speaker import Ears, hearing
 from tests.lab.timeline import Timeline, timeline
 
@@ -244,7 +245,13 @@ class Stage:
 
 @asynccontextmanager
 async def staged(
-    instances: str, interval: float, directory: Path, *, clocks: bool = False, hosted: bool = False
+    instances: str,
+    interval: float,
+    directory: Path,
+    *,
+    clocks: bool = False,
+    hosted: bool = False,
+    servers: int = 0,
 ) -> AsyncIterator[Stage]:
     """A running pair with this configuration beside the nodes' own.
 
@@ -252,7 +259,9 @@ async def staged(
     """
     config = NODES + instances
     async with AsyncExitStack() as stack:
-        net = await stack.enter_async_context(topology(directors=2, servers=0))
+        net = await stack.enter_async_context(topology(directors=2, servers=servers))
+        for server in net.servers:
+            await real_server(server)
         line = stack.enter_context(timeline(net.directors))
         ears = stack.enter_context(hearing(net["client"]))
         daemons = {name: _daemon(net, name, config, directory, clocks=clocks) for name in ("lb1", "lb2")}
