@@ -51,8 +51,15 @@ class _Lane:
 class Announcements:
     """The announcements of all owners."""
 
-    def __init__(self, announcer: Announcer, failed: Callable[[str, OSError], None]) -> None:
-        """`failed` is called with an interface on which a frame could not be sent."""
+    def __init__(
+        self, announcer: Announcer, failed: Callable[[str, OSError], None], waking: Callable[[], None]
+    ) -> None:
+        """`failed` is called with an interface on which a frame could not be sent.
+
+        `waking` is called before anything is sent that has waited: a process that was frozen meanwhile may
+        have lost the addresses to another, whom its neighbours are not to forget.
+        """
+        self._waking = waking
         self._announcer = announcer
         self._failed = failed
         self._owners: dict[str, _Owner] = {}
@@ -93,9 +100,13 @@ class Announcements:
         owner.timers.clear()
 
     def _later(self, owner: _Owner) -> None:
+        self._waking()
         self._burst(owner, owner.targets)
 
     def _refresh(self, owner: _Owner) -> None:
+        self._waking()
+        if not owner.targets:
+            return
         self._queue(owner, owner.targets, 1)
         timer = asyncio.get_running_loop().call_later(owner.garp.refresh, self._refresh, owner)
         owner.timers = [*[t for t in owner.timers if t.when() > asyncio.get_running_loop().time()], timer]
@@ -129,7 +140,11 @@ class Announcements:
                 lane.free_at = loop.time() + owner.garp.interval
         lane.busy = bool(lane.frames)
         if lane.busy:
-            loop.call_at(max(lane.free_at, loop.time()), self._drain, interface, lane)
+            loop.call_at(max(lane.free_at, loop.time()), self._go_on, interface, lane)
+
+    def _go_on(self, interface: str, lane: _Lane) -> None:
+        self._waking()
+        self._drain(interface, lane)
 
     def _send(self, interface: str, frame: bytes) -> None:
         try:

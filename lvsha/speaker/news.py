@@ -51,7 +51,7 @@ class News:
             tables=Tables(),
             sockets=Sockets(self._broke),
             leases=Leases(Addresses(netlink), self),
-            announcements=Announcements(announcer, self._broke),
+            announcements=Announcements(announcer, self._broke, self.waking),
             conflicts=Conflicts(self._claimed),
             virtual_macs=VirtualMacs(Macvlans(netlink), sysctl),
             announcer=announcer,
@@ -130,7 +130,7 @@ class News:
     # --- leases, announcements, conflicts ------------------------------------------------------
 
     def waking(self) -> None:
-        """What is late in the elections comes before the leases."""
+        """What is late in the elections comes before leases and announcements."""
         for shell in list(self._shells()):
             shell.catch_up()
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from ipaddress import IPv4Address, ip_address
 from itertools import pairwise
+
+import pytest
 
 from lvsha.speaker.announce import Announcements, Target
 from lvsha.speaker.spec import Garp
@@ -32,10 +35,12 @@ class Wire:
         return [address for _, _, address in self.frames]
 
 
-def made(wire: Wire, broken: list[str] | None = None) -> Announcements:
+def made(
+    wire: Wire, broken: list[str] | None = None, waking: Callable[[], None] = lambda: None
+) -> Announcements:
     """Announcements on that wire."""
     failed = [] if broken is None else broken
-    return Announcements(wire, lambda interface, _: failed.append(interface))  # type: ignore[arg-type]
+    return Announcements(wire, lambda interface, _: failed.append(interface), waking)  # type: ignore[arg-type]
 
 
 def target(last: int, interface: str = "eth0") -> Target:
@@ -129,3 +134,22 @@ async def test_a_frame_that_cannot_be_sent_is_told() -> None:
     wire.down = True
     made(wire, broken).begin("x", [target(1)], Garp(repeat=2, delay=0))
     assert broken == ["eth0", "eth0"]
+
+
+@pytest.mark.parametrize(
+    "garp",
+    [
+        Garp(repeat=3, delay=0, interval=0.05),
+        Garp(repeat=1, delay=0.05),
+        Garp(repeat=1, delay=0, refresh=0.05),
+    ],
+    ids=["spaced", "second burst", "refresh"],
+)
+async def test_what_has_waited_is_not_sent_without_asking_whether_it_is_still_true(garp: Garp) -> None:
+    """An election that finds out, just before, that the addresses are another's has the last word."""
+    wire = Wire()
+    announcements = made(wire, waking=lambda: announcements.end("x"))
+    announcements.begin("x", [target(1)], garp)
+    assert len(wire.frames) == 1
+    await asyncio.sleep(0.2)
+    assert len(wire.frames) == 1
