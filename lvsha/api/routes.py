@@ -114,7 +114,8 @@ async def look(request: web.Request, control: Control) -> object:
 async def reload(request: web.Request, control: Control) -> object:
     """Read the configuration again."""
     (await _body(request)).done()
-    view: ReloadView = await control.reload(by=await asker(request))
+    # All or nothing: whoever gives up waiting, a reload that has begun is brought to its end.
+    view: ReloadView = await asyncio.shield(control.reload(by=await asker(request)))
     if not view.problems:
         return view
     raise RefusedConfigError(view)

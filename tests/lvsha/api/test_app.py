@@ -180,3 +180,24 @@ async def test_metrics_alone(director: Director, tmp_path: Path) -> None:
         for line in (b"GET /v1/status", b"GET /v1/config", b"POST /v1/overrides", b"GET /"):
             assert (await raw(path, line + b" HTTP/1.0\r\n\r\n"))[0] == 404
         assert (await raw(path, b"POST /metrics HTTP/1.0\r\n\r\n"))[0] == 405
+
+
+async def test_a_reload_outlives_the_deadline(
+    client: aiohttp.ClientSession, director: Director, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A configuration is in force as a whole, although nobody waits for the answer any more."""
+    monkeypatch.setattr(lvsha.api.app, "DEADLINE", 0.05)
+    ended, reload, answered = asyncio.Event(), director.reload, asyncio.Event()
+
+    async def slow(*, by: str) -> Any:
+        await answered.wait()
+        view = await reload(by=by)
+        ended.set()
+        return view
+
+    monkeypatch.setattr(director, "reload", slow)
+    async with client.post("/v1/reload") as response:
+        assert response.status == 504
+    answered.set()
+    async with asyncio.timeout(5):
+        await ended.wait()
