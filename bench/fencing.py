@@ -4,7 +4,7 @@
 
 Each failure is played on a new pair with a priority of 200 against 100, and the kernels' own notifications of
 addresses are read on both nodes. The table has the worst of the rounds: how long nobody held the address,
-how long both did. A row that breaks a promise is marked, and the exit status is 1.
+how long both did; it goes to standard error. A row that breaks a promise is marked, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -41,8 +41,10 @@ def row(interval: float, findings: list[Finding]) -> str:
 
 async def measure(intervals: list[float], count: int, only: str) -> bool:
     """Print the table as it grows; whether every promise was kept."""
-    print(f"| failure | interval | who held it (worst of {count}) | nobody, ms | both, ms | |")
-    print("|---|---|---|---:|---:|---|", flush=True)
+    print(
+        f"| failure | interval | who held it (worst of {count}) | nobody, ms | both, ms | |", file=sys.stderr
+    )
+    print("|---|---|---|---:|---:|---|", file=sys.stderr, flush=True)
     kept = True
     for scenario in SCENARIOS:
         for interval in intervals if only in scenario.name else []:
@@ -50,15 +52,17 @@ async def measure(intervals: list[float], count: int, only: str) -> bool:
                 findings = await rounds(scenario, interval, count)
             except AssertionError as error:
                 kept = False
-                print(f"| {scenario.name} | {interval:g} s | | | | **{error}** |", flush=True)
+                print(
+                    f"| {scenario.name} | {interval:g} s | | | | **{error}** |", file=sys.stderr, flush=True
+                )
                 continue
             kept &= not any(each.faults for each in findings)
-            print(row(interval, findings), flush=True)
+            print(row(interval, findings), file=sys.stderr, flush=True)
     return kept
 
 
 def main() -> int:
-    """Measure; the table goes to standard output."""
+    """Measure; the table goes to standard error."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
