@@ -83,6 +83,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "node": "name of this node",
         "path": "path of the request",
         "peer": "the other director: name, or address",
+        "peer_connections": "those that the other director's knows (null: it does not say)",
         "pid": "process id",
         "port": "port number",
         "priority": "effective VRRP priority",
@@ -320,6 +321,25 @@ _EVENTS = (
         _ERROR,
         "role interface error",
         "Connections are not kept in step: a failover would break them.",
+    ),
+    _event(
+        "sync.catching_up",
+        _INFO,
+        "connections seconds",
+        "Before this node takes over from a living master it waits for its connections, at most so long.",
+    ),
+    _event(
+        "sync.caught_up",
+        _INFO,
+        "connections peer_connections seconds why",
+        "This node knows the connections now, so long after it began to wait.",
+    ),
+    _event(
+        "sync.behind",
+        _WARNING,
+        "connections peer_connections seconds why",
+        "The time to wait is over and connections are lacking: those without traffic, or sync does not work. "
+        "What is not known here breaks when this node takes over.",
     ),
     _alert("role.changed", _WARNING, "role before why", "This director's role changed."),
     _alert(

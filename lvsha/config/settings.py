@@ -263,6 +263,8 @@ class SyncConfig:
     @property
     def daemons(self) -> frozenset[SyncDaemon]:
         """Both roles as the kernel takes them."""
+    catch_up: float = 30.0
+    """Seconds at most before a living master is taken over from (0: at once)."""
         return frozenset(
             SyncDaemon(role, self.interface, self.id, self.maxlen, self.port, self.ttl, self.group)
             for role in SyncRole

@@ -57,6 +57,7 @@ class Pair:
         self._mastered = mastered
         """Called when this node has become master of an instance."""
         self._ready = False
+        self._preempt = True
         self._told: dict[tuple[str, str], Track] = {}
 
     @property
@@ -77,9 +78,12 @@ class Pair:
             async for message in self.link.messages():
                 await self._hear(message)
 
-    async def open_gate(self) -> None:
-        """IPVS is programmed and first verdicts are in: this node may become master."""
-        self._ready = True
+    async def open_gate(self, *, preempt: bool = True) -> None:
+        """IPVS is programmed and first verdicts are in: this node may become master.
+
+        Without `preempt` only where there is no other; to be called again when that is over.
+        """
+        self._ready, self._preempt = True, preempt
         if self.link.connected:
             await self._tell_all()
 
@@ -182,7 +186,7 @@ class Pair:
                 return
             await self.track()
             if self._ready:
-                await self.link.ask(Ready(), within=ANSWER)
+                await self.link.ask(Ready(preempt=self._preempt), within=ANSWER)
         except UnavailableError as error:
             emit("speaker.lost", error=str(error))
 

@@ -16,19 +16,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from lvsha.config import Config
 from lvsha.desired import Knowledge, desired, desired_services
 from lvsha.errors import KernelError
 from lvsha.kernel.ipvs import Failure
 from lvsha.log import emit
-from lvsha.model import Desired, Observed, ServiceKey
+from lvsha.model import Desired, Observed, ServiceKey, SyncDaemon
 from lvsha.plan import (
     AddServer,
     AddService,
     DeleteServer,
     DeleteService,
+    SetAcceptance,
     SetServer,
     SetService,
     SetSourceNat,
@@ -111,6 +112,8 @@ class Reconciler:
         self._whole = True
         self._settled: dict[Part, object] = {}
         """What was wanted of each part when it was last reached; None: it was not."""
+        self._unsynced: set[tuple[SyncDaemon, str]] = set()
+        """Roles of connection sync that could not be started, and why."""
         self._failed = 0
         self._due = 0.0
         """When the next whole look is due, in the event loop's seconds."""
@@ -244,10 +247,23 @@ class Reconciler:
         failures = tuple(await self._kernel.apply(steps)) if steps else ()
         self._settle(thought.wanted, failures, whole=whole)
         _tell(thought, failures)
+        if whole:
+            self._tell_sync(steps, failures)
         # Somebody else was at the table: look again at once; where that does not help, in a while.
         if not self._failed and any(f.error.drift for f in failures):
             self.look()
         return Look(steps, failures, whole, tuple(steps[n] for n in sorted(thought.drift)))
+
+    def _tell_sync(self, steps: Sequence[Step], failures: Sequence[Failure]) -> None:
+        """What became of connection sync; a failure once, however often it is tried again."""
+        refused = {f.step: str(f.error) for f in failures}
+        for step in steps:
+            if isinstance(step, StartSync | StopSync) and step not in refused:
+                emit("sync.started" if isinstance(step, StartSync) else "sync.stopped", **_role(step.daemon))
+        unsynced = {(s.daemon, why) for s, why in refused.items() if isinstance(s, StartSync)}
+        for daemon, why in sorted(unsynced - self._unsynced, key=str):
+            emit("sync.failed", error=why, role=_role(daemon)["role"], interface=daemon.interface)
+        self._unsynced = unsynced
 
     def _is_drift(self, step: Step, wanted: Mapping[Part, object]) -> bool:
         """Whether a step repairs what nobody here asked to be different."""
@@ -273,7 +289,7 @@ def part_of(step: Step) -> Part:
             return service
         case StartSync() | StopSync():
             return StartSync
-        case SetTimeouts() | SetSourceNat():
+        case SetTimeouts() | SetSourceNat() | SetAcceptance():
             return type(step)
 
 
@@ -282,6 +298,7 @@ def _parts(wanted: Desired) -> dict[Part, object]:
         SetTimeouts: wanted.timeouts,
         StartSync: wanted.sync,
         SetSourceNat: wanted.source_nat,
+        SetAcceptance: wanted.unaccepted,
     }
     parts.update(wanted.services.items())
     return parts
@@ -297,8 +314,16 @@ def _refuse(asked: asyncio.Future[Look] | None, error: BaseException) -> None:
         asked.set_exception(error)
 
 
+def _role(daemon: SyncDaemon) -> dict[str, Any]:
+    return {
+        "role": daemon.role.name.lower(),
+        "interface": daemon.interface,
+        "sync_id": daemon.sync_id,
+    }
+
+
 def _tell(thought: Thought, failures: Sequence[Failure]) -> None:
-    for failure in failures[:SHOWN]:
+    for failure in [f for f in failures if not isinstance(f.step, StartSync)][:SHOWN]:
         emit("step.failed", step=str(failure.step), error=str(failure.error))
     refused = {id(f.step) for f in failures}
     done = [(n in thought.drift, s) for n, s in enumerate(thought.steps) if id(s) not in refused]

@@ -122,7 +122,8 @@ def _ipvs(table: IpvsTable, services: Iterable[Draft]) -> IpvsConfig:
 def _sync(table: Table | None) -> SyncConfig | None:
     if not isinstance(table, SyncTable):
         return None
-    return SyncConfig(table.interface, table.id, table.group, table.port, table.ttl, table.maxlen or 0)
+    maxlen = table.maxlen or 0
+    return SyncConfig(table.interface, table.id, table.group, table.port, table.ttl, maxlen, table.catch_up)
 
 
 def _speaker(table: SpeakerTable) -> SpeakerConfig:

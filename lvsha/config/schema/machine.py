@@ -144,6 +144,9 @@ class SyncTable(Table):
     """Multicast TTL (hop limit)."""
     maxlen: Annotated[int, Field(ge=1024, le=65507)] | None = None
     """Largest sync message in bytes. Default: what fits the interface's MTU."""
+    catch_up: Annotated[Duration, span(0, 3600)] = 30.0
+    """A node that comes back takes over from a living master once it knows its connections, or after so long.
+    0: at once."""
 
 
 class PeerTable(Table):

@@ -18,7 +18,7 @@ from lvsha.desired import Knowledge, target_of
 from lvsha.errors import KernelError
 from lvsha.health import Health, State
 from lvsha.log import listening
-from lvsha.model import Observed, ServerKey, ServiceKey, Timeouts
+from lvsha.model import Observed, ServerKey, ServiceKey, SyncRole, Timeouts
 from lvsha.plan import AddServer, AddService, DeleteServer, DeleteService, SetTimeouts, StartSync, Step
 from tests.lab.fake_ipvs import FakeIpvs
 from tests.lab.services import config, server, service
@@ -421,3 +421,31 @@ async def test_what_could_not_be_removed_stays_owned(truth: Truth) -> None:
     reconciler.look()
     await reconciler.once()
     assert truth.owned == {WEB.key}
+
+
+async def test_connection_sync_is_told_when_it_begins_fails_and_is_repaired(truth: Truth, said: Said) -> None:
+    """Started, stopped by hand, not to be started: each is told, a failure once however often it is tried."""
+    table = truth.table = Refusing()
+    truth.config = replace(truth.config, sync=SyncConfig("eth1", 7))
+    reconciler = Reconciler(table, truth, 30)
+    await reconciler.once()
+    started = [(e["role"], e["interface"], e["sync_id"]) for e in said if e["event"] == "sync.started"]
+    assert started == [("master", "eth1", 7), ("backup", "eth1", 7)]
+    said.clear()
+    del table.daemons[SyncRole.BACKUP]
+    reconciler.look()
+    await reconciler.once()
+    assert names(said) == ["drift.repaired", "sync.started"]
+    said.clear()
+    del table.daemons[SyncRole.MASTER]
+    table.refused = (StartSync,)
+    for _ in range(3):
+        reconciler.look()
+        await reconciler.once()
+    assert [(e["event"], e["role"], e["alert"]) for e in said] == [("sync.failed", "master", True)]
+    table.refused = ()
+    said.clear()
+    truth.config = replace(truth.config, sync=None)
+    reconciler.look()
+    await reconciler.once()
+    assert said == []
