@@ -119,8 +119,11 @@ class Daemon(Director):
         return self.process
 
     def pids(self, parts: Iterable[Part] = WHOLE) -> list[int]:
-        """The processes of these parts."""
-        return [self._parent if part == "parent" else self.pid(part) for part in parts]
+        """The processes of these parts, as far as they have been started."""
+        assert self.process is not None
+        started = {each["process"] for each in self.process.events if each["event"] == "process.started"}
+        wanted = [part for part in parts if part == "parent" or part in started]
+        return [self._parent if part == "parent" else self.pid(part) for part in wanted]
 
     @property
     def _parent(self) -> int:
