@@ -90,6 +90,26 @@ async def test_the_gate_stays_shut_until_it_is_opened(tmp_path: Path) -> None:
             await speaker.command(Ready, 2)
 
 
+async def test_a_gate_may_be_opened_for_the_absence_of_a_master_only(tmp_path: Path) -> None:
+    """The speaker is told whether it may pre-empt, again after its restart, until it may."""
+    async with speaking(tmp_path) as speaker:
+        pair = Pair(configured(tmp_path, PUBLIC), lambda _: 0)
+        async with running(pair):
+            await speaker.command(Configure)
+            await pair.open_gate(preempt=False)
+            told = await speaker.command(Ready)
+            assert isinstance(told, Ready)
+            assert not told.preempt
+        async with running(pair):
+            told = await speaker.command(Ready, 2)
+            assert isinstance(told, Ready)
+            assert not told.preempt
+            await pair.open_gate()
+            told = await speaker.command(Ready, 3)
+            assert isinstance(told, Ready)
+            assert told.preempt
+
+
 async def test_the_role_is_that_of_all_instances(tmp_path: Path, said: Hearing) -> None:
     """Master of everything or not master; a fault anywhere is a fault."""
     async with speaking(tmp_path) as speaker:
