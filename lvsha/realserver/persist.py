@@ -38,7 +38,6 @@ ALL = tuple(str(path) for path in (WANTED, SYSCTL, UNIT, ENABLED, NETWORK))
 _UNIT = """\
 [Unit]
 Description=lvsha: real server of direct routing or a tunnel
-Documentation=man:ip-link(8)
 After=network-online.target systemd-sysctl.service systemd-modules-load.service
 Wants=network-online.target
 ConditionPathExists=/etc/lvsha/realserver.toml
