@@ -16,14 +16,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from lvsha.config import Config
+from lvsha.daemon.account import Account
 from lvsha.desired import Knowledge, desired, desired_services
 from lvsha.errors import KernelError
 from lvsha.kernel.ipvs import Failure
-from lvsha.log import emit
-from lvsha.model import Desired, Observed, ServiceKey, SyncDaemon
+from lvsha.model import Desired, Observed, ServiceKey
 from lvsha.plan import (
     AddServer,
     AddService,
@@ -42,8 +42,6 @@ from lvsha.plan import (
 
 INLINE = 300
 """Servers up to which planning is quick enough to be done in the event loop itself."""
-SHOWN = 20
-"""Steps that one event spells out; the rest is counted."""
 RETRY = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds to the next whole look after the first, second, ... look in a row with a failure."""
 
@@ -112,8 +110,7 @@ class Reconciler:
         self._whole = True
         self._settled: dict[Part, object] = {}
         """What was wanted of each part when it was last reached; None: it was not."""
-        self._unsynced: set[tuple[SyncDaemon, str]] = set()
-        """Roles of connection sync that could not be started, and why."""
+        self._account = Account()
         self._failed = 0
         self._due = 0.0
         """When the next whole look is due, in the event loop's seconds."""
@@ -147,7 +144,7 @@ class Reconciler:
             try:
                 await self.once()
             except KernelError as error:
-                emit("reconcile.failed", error=str(error))
+                self._account.give_up(str(error))
             await self._pause()
 
     async def once(self) -> Look:
@@ -246,24 +243,11 @@ class Reconciler:
         self._truth.own(thought.wanted.services)
         failures = tuple(await self._kernel.apply(steps)) if steps else ()
         self._settle(thought.wanted, failures, whole=whole)
-        _tell(thought, failures)
-        if whole:
-            self._tell_sync(steps, failures)
+        self._account.give(steps, thought.drift, failures, whole=whole)
         # Somebody else was at the table: look again at once; where that does not help, in a while.
         if not self._failed and any(f.error.drift for f in failures):
             self.look()
         return Look(steps, failures, whole, tuple(steps[n] for n in sorted(thought.drift)))
-
-    def _tell_sync(self, steps: Sequence[Step], failures: Sequence[Failure]) -> None:
-        """What became of connection sync; a failure once, however often it is tried again."""
-        refused = {f.step: str(f.error) for f in failures}
-        for step in steps:
-            if isinstance(step, StartSync | StopSync) and step not in refused:
-                emit("sync.started" if isinstance(step, StartSync) else "sync.stopped", **_role(step.daemon))
-        unsynced = {(s.daemon, why) for s, why in refused.items() if isinstance(s, StartSync)}
-        for daemon, why in sorted(unsynced - self._unsynced, key=str):
-            emit("sync.failed", error=why, role=_role(daemon)["role"], interface=daemon.interface)
-        self._unsynced = unsynced
 
     def _is_drift(self, step: Step, wanted: Mapping[Part, object]) -> bool:
         """Whether a step repairs what nobody here asked to be different."""
@@ -312,26 +296,3 @@ def _refuse(asked: asyncio.Future[Look] | None, error: BaseException) -> None:
         asked.cancel()
     else:
         asked.set_exception(error)
-
-
-def _role(daemon: SyncDaemon) -> dict[str, Any]:
-    return {
-        "role": daemon.role.name.lower(),
-        "interface": daemon.interface,
-        "sync_id": daemon.sync_id,
-    }
-
-
-def _tell(thought: Thought, failures: Sequence[Failure]) -> None:
-    for failure in [f for f in failures if not isinstance(f.step, StartSync)][:SHOWN]:
-        emit("step.failed", step=str(failure.step), error=str(failure.error))
-    refused = {id(f.step) for f in failures}
-    done = [(n in thought.drift, s) for n, s in enumerate(thought.steps) if id(s) not in refused]
-    repaired = [s for drift, s in done if drift]
-    if repaired:
-        emit("drift.repaired", steps=[str(s) for s in repaired[:SHOWN]], count=len(repaired))
-    own = [s for drift, s in done if not drift]
-    for step in own[:SHOWN]:
-        emit("step.applied", step=str(step))
-    if len(own) > SHOWN:
-        emit("step.applied", step=f"... and {len(own) - SHOWN} more like these")

@@ -449,3 +449,65 @@ async def test_connection_sync_is_told_when_it_begins_fails_and_is_repaired(trut
     reconciler.look()
     await reconciler.once()
     assert said == []
+
+
+async def test_after_a_look_that_failed_everything_is_looked_at(table: FakeIpvs, truth: Truth) -> None:
+    """What the failed one was to look at is not lost: the next look, for whatever reason, is a whole one."""
+    other = service(server(3), name="other", port=81)
+    truth.config = config(WEB, other)
+    reconciler = Reconciler(table, truth, 30)
+    await reconciler.once()
+    truth.verdicts[2] = DOWN
+    table.gone = True
+    reconciler.look({WEB.key})
+    with pytest.raises(KernelError):
+        await reconciler.once()
+    table.gone = False
+    reconciler.look({other.key})
+    look = await reconciler.once()
+    assert (look.whole, look.steps) == (True, (DeleteServer(WEB.key, server(2).key),))
+
+
+async def test_a_look_after_an_event_reads_what_the_event_touches_and_no_more(
+    table: FakeIpvs, truth: Truth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With ten thousand servers, what was looked at before is not looked at again."""
+    other = service(server(3), name="other", port=81)
+    truth.config = config(WEB, other)
+    reconciler = Reconciler(table, truth, 30)
+    await reconciler.once()
+    read, real = [], table.observe
+
+    async def observe(keys: Any = None) -> Observed:
+        read.append(keys)
+        return await real(keys)
+
+    monkeypatch.setattr(table, "observe", observe)
+    for key in (WEB.key, other.key):
+        reconciler.look({key})
+        await reconciler.once()
+    assert read == [{WEB.key}, {other.key}]
+
+
+async def test_what_was_refused_is_shown_until_it_is_done(truth: Truth) -> None:
+    """`status` warns of each step that the kernel refused at the latest whole look."""
+    table = truth.table = Refusing()
+    table.refused = (AddServer,)
+    reconciler = Reconciler(table, truth, 30)
+    await reconciler.once()
+    assert {type(f.step) for f in reconciler.failures} == {AddServer}
+    table.refused = ()
+    reconciler.look()
+    await reconciler.once()
+    assert reconciler.failures == ()
+
+
+async def test_who_gives_up_waiting_takes_the_answer_from_nobody(table: FakeIpvs, truth: Truth) -> None:
+    """A request whose client is gone must not end those of others."""
+    reconciler = Reconciler(table, truth, 30)
+    one, other = (asyncio.create_task(reconciler.looked()) for _ in range(2))
+    await asyncio.sleep(0)
+    one.cancel()
+    await asyncio.gather(one, return_exceptions=True)
+    async with running(reconciler):
+        assert (await other).whole
