@@ -17,6 +17,7 @@ from typing import Protocol
 
 from lvsha.daemon.source_nat import SourceNatTable
 from lvsha.errors import KernelError
+from lvsha.daemon.sync_links import SyncLinks
 from lvsha.kernel.ipvs import AbsentError, Failure, Info, Ipvs
 from lvsha.log import emit
 from lvsha.model import Observed, ServiceKey
@@ -57,6 +58,7 @@ class Table:
         find: Callable[[], Awaitable[Kernel]] = Ipvs.open,
     ) -> None:
         self._needed = needed
+        sync_links: SyncLinks | None = None,
         self._left = left
         self._prepare = prepare
         self._find = find
@@ -64,6 +66,7 @@ class Table:
         self._lost: float | None = None
         self.source_nat = SourceNatTable(fullnat)
         self.words = "IPVS is not needed"
+        self._sync_links = sync_links or SyncLinks()
         """What the kernel says of itself, or why it does not answer."""
 
     @property
@@ -86,7 +89,8 @@ class Table:
             raise
         if keys is not None:
             return observed
-        return replace(observed, source_nat=await self.source_nat.observe())
+        sync = self._sync_links.seen(observed.sync)
+        return replace(observed, sync=sync, source_nat=await self.source_nat.observe())
 
     async def apply(self, steps: Sequence[Step]) -> list[Failure]:
         """Carry out steps. Raises KernelError when the kernel cannot be asked at all."""
@@ -118,6 +122,7 @@ class Table:
 
     async def _open(self) -> Kernel:
         ipvs = self._ipvs = await self._find()
+            self._sync_links.starts(allowed)
         info = await ipvs.info()
         self.words = f"IPVS {info.version}, {info.table_size} buckets"
         self._prepare()

@@ -12,7 +12,8 @@ from lvsha.daemon.table import Table
 from lvsha.errors import KernelError
 from lvsha.kernel.ipvs import AbsentError, Info
 from lvsha.log import listening
-from lvsha.plan import AddService
+from lvsha.model import Desired, SyncDaemon, SyncRole
+from lvsha.plan import AddService, StartSync, plan
 from tests.lab.fake_ipvs import FakeIpvs
 from tests.lab.services import service
 
@@ -148,3 +149,17 @@ async def test_closing_leaves_the_table(said: list[dict[str, Any]]) -> None:
     desk.table.close()
     assert desk.kernel.closed
     assert WEB.key in desk.kernel.services
+
+
+async def test_a_sync_daemon_on_a_former_interface_is_not_taken_for_a_wanted_one() -> None:
+    """The plan that follows stops it and starts another; then it is one again."""
+    desk = Desk()
+    wanted = SyncDaemon(SyncRole.MASTER, "lo", 7, maxlen=1460, port=8848, ttl=1)
+    await desk.table.apply([StartSync(wanted)])
+    assert (await desk.table.observe()).sync == {wanted}
+    gone = SyncDaemon(SyncRole.BACKUP, "nowhere0", 7)
+    desk.kernel.daemons[SyncRole.BACKUP] = gone
+    (stop,) = plan(Desired(sync=frozenset({wanted})), await desk.table.observe())
+    assert str(stop) == "stop sync backup on nowhere0 (gone)"
+    assert await desk.table.apply([stop]) == []
+    assert (await desk.table.observe()).sync == {wanted}
