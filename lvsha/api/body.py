@@ -41,7 +41,7 @@ class Body:
         if not isinstance(value, (int, float)) or isinstance(value, bool):
             raise InputError(f"{key}: a number is expected, not {_kind(value)}")
         if not least <= value <= most:
-            raise InputError(f"{key}: {value:g} is not within {least:g} and {most:g}")
+            raise InputError(f"{key}: {value!s:.40} is not within {least:g} and {most:g}")
         return value
 
     def optional_number(self, key: str, *, least: float, most: float) -> float | None:

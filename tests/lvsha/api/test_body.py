@@ -66,6 +66,16 @@ def test_numbers_that_are_none(value: str) -> None:
         Body(b'{"n": ' + value.encode() + b"}")
 
 
+@given(st.integers() | st.integers(-400, 400).map(lambda n: (-10 if n < 0 else 10) ** abs(n)))
+def test_any_whole_number(value: int) -> None:
+    """However large, it is within the bounds or an InputError that is short."""
+    try:
+        assert body(n=value).number("n", least=0, most=10) == value
+    except InputError as error:
+        assert len(str(error)) < 100  # noqa: PT017 -- whether it is raised depends on the number
+        assert not 0 <= value <= 10
+
+
 @settings(deadline=None)
 @given(st.binary())
 def test_any_bytes(data: bytes) -> None:
