@@ -16,7 +16,7 @@ from typing import Any
 from lvsha import __version__
 from lvsha.api import views
 from lvsha.api.metrics import render
-from lvsha.api.target import ServerRef, resolve, select, unknown
+from lvsha.api.target import ServerRef, TargetError, resolve, select, unknown
 from lvsha.config import Config, ServerConfig, ServiceConfig
 from lvsha.daemon import doctor, vrrp_views
 from lvsha.daemon.director import Director
@@ -168,7 +168,17 @@ class Controller:
 
     async def clear(self, target: str, kinds: Collection[Kind], *, by: str) -> list[views.ServerView]:
         """Take overrides of these kinds back, and reconcile; the servers it concerns."""
-        meant = resolve(target, self._refs())
+        try:
+            meant = resolve(target, self._refs())
+        except TargetError:
+            # What it meant may have left the configuration; the words by which it is listed still name it.
+            left = [
+                o for o in self._director.overrides.entries if o.kind in kinds and str(o.selector) == target
+            ]
+            if not left:
+                raise
+            self._director.clear(left, by=by)
+            return []
         doomed = [
             o
             for o in self._director.overrides.entries

@@ -141,6 +141,16 @@ async def test_part_of_an_override_is_not_taken_back(desk: Desk) -> None:
     assert len(await desk.control.overrides()) == 1
 
 
+async def test_what_was_said_of_a_server_that_is_gone_can_be_taken_back(desk: Desk) -> None:
+    """Else it would wait, unseen and for ever, for a server of that name to come back."""
+    await drain(desk, "rs2")
+    await desk.director.reconfigure(config(TLS))
+    assert await desk.control.clear("rs2", [Kind.DRAIN], by="root") == []
+    assert await desk.control.overrides() == []
+    with pytest.raises(TargetError):
+        await desk.control.clear("rs2", [Kind.DRAIN], by="root")
+
+
 async def test_an_unknown_target_names_candidates(desk: Desk) -> None:
     """A slip of the finger drains nothing."""
     with pytest.raises(TargetError) as caught:
