@@ -83,20 +83,23 @@ async def probe(check: Ssh, stream: Stream, address: str, port: int, what: str) 
 
 async def script(
     check: Ssh, stream: Stream, address: str, port: int, what: str, text: str, most: int
-) -> tuple[int | None, bytes]:
-    """Log in and have `sh` carry out a script; its exit status (None: it was killed) and output.
+) -> bytes:
+    """Log in over a connected stream and have `sh` carry out a script; its output.
 
-    Raises ProbeError for an output of more than `most` bytes, and as `probe` does.
+    Raises ProbeError as `probe` does, for an output of more than `most` bytes, and for a script that ends
+    otherwise than well.
     """
     async with logged_in(check, stream, address, port, what) as connection:
-        done = f"{what} logged in as {check.user}"
-        # Over its standard input: whatever the user's login shell is, it has only these two words to read.
-        process = await _begin(connection, "exec sh -s", text.encode(), most, f"{done}, a script")
-        output = await _read(process, most, f"{done}, the script")
+        done = f"{what} logged in as {check.user}, the script"
+        # Over its standard input: whatever the user's login shell is, it has only these words to read.
+        process = await _begin(connection, "exec sh -s", text.encode(), most, done)
+        output = await _read(process, most, done)
         if len(output) > most:
             raise ProbeError(f"it wrote more than {most} bytes: {quote(output)}")
         await process.wait_closed()
-        return process.exit_status, output
+        if process.exit_status != 0:
+            raise ProbeError(f"it {_ending(process)}, wrote {quote(output, 200)}")
+        return output
 
 
 @asynccontextmanager
