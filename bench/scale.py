@@ -24,7 +24,6 @@ from checks.tcp import Tcp
 from lvsha import log
 from lvsha.config import CheckConfig, Config, NodeConfig, ServerConfig, ServiceConfig
 from lvsha.daemon.director import Director
-from lvsha.daemon.memory import Memory
 from lvsha.daemon.reconciler import Reconciler
 from lvsha.desired import target_of
 from lvsha.kernel.ipvs import Ipvs
@@ -32,6 +31,7 @@ from lvsha.model import Family, Mode, Protocol
 from lvsha.overrides import Kind, Override, Selector
 from tests.lab import namespace
 from tests.lab.network import topology
+from tests.lab.wired import wired
 
 CHECK = CheckConfig("tcp", Tcp())
 
@@ -94,10 +94,7 @@ async def measure(services: int, servers: int) -> None:
     quiet()
     ipvs = await Ipvs.open()
     with TemporaryDirectory() as directory:
-        held: list[Reconciler] = []
-        director = Director(config, Memory(Path(directory)), look=lambda keys=None: held[0].look(keys))
-        reconciler = Reconciler(ipvs, director, 3600)
-        held.append(reconciler)
+        director, reconciler = wired(config, ipvs, Path(directory), 3600)
         saying = asyncio.create_task(director.run())
         good = checks.Outcome(True, "connected")
         for service in config.services.values():

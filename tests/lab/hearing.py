@@ -6,21 +6,21 @@ import asyncio
 from typing import Any
 
 
-class Hearing:
-    """A listener for `lvsha.log.listening`."""
+class Hearing(list[dict[str, Any]]):
+    """The events so far, in order; a listener for `lvsha.log.listening`."""
 
     def __init__(self) -> None:
-        self.events: list[dict[str, Any]] = []
+        super().__init__()
         self._news = asyncio.Event()
 
     def __call__(self, record: dict[str, Any]) -> None:
         """Hear one event."""
-        self.events.append(record)
+        self.append(record)
         self._news.set()
 
     def all(self, name: str) -> list[dict[str, Any]]:
         """The events of a name so far."""
-        return [e for e in self.events if e["event"] == name]
+        return [e for e in self if e["event"] == name]
 
     async def event(self, name: str, **fields: Any) -> dict[str, Any]:
         """The first event of a name with these fields: heard already, or waited for."""

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
-from typing import Any
-
-import pytest
 
 from lvsha.daemon.account import SHOWN, Account
 from lvsha.kernel.ipvs import Failure, StepError
-from lvsha.log import listening
 from lvsha.model import SyncDaemon, SyncRole
 from lvsha.plan import AddService, DeleteService, StartSync, Step
+from tests.lab.hearing import Hearing
 from tests.lab.services import service
 
 WEB = service()
@@ -20,20 +16,12 @@ ADD = AddService(WEB.key, WEB.service)
 SYNC = StartSync(SyncDaemon(SyncRole.MASTER, "eth1", 7))
 
 
-@pytest.fixture
-def said() -> Iterable[list[dict[str, Any]]]:
-    """Every event of the test."""
-    events: list[dict[str, Any]] = []
-    with listening(events.append):
-        yield events
-
-
 def refused(step: Step, why: str = "no") -> Failure:
     """A step that the kernel refused."""
     return Failure(step, StepError(why, number=errno.EINVAL, text=why, drift=False))
 
 
-def test_a_refusal_is_told_once_however_often_it_is_tried(said: list[dict[str, Any]]) -> None:
+def test_a_refusal_is_told_once_however_often_it_is_tried(said: Hearing) -> None:
     """Another reason is news, and so is the same one after it had gone."""
     account = Account()
     for why in ("no", "no", "never", "never"):
@@ -44,7 +32,7 @@ def test_a_refusal_is_told_once_however_often_it_is_tried(said: list[dict[str, A
     assert len(said) == 3
 
 
-def test_a_part_does_not_know_that_a_refusal_has_gone(said: list[dict[str, Any]]) -> None:
+def test_a_part_does_not_know_that_a_refusal_has_gone(said: Hearing) -> None:
     """A verdict somewhere else in between is no reason to tell it again."""
     account = Account()
     account.give([ADD], (), [refused(ADD)], whole=True)
@@ -53,7 +41,7 @@ def test_a_part_does_not_know_that_a_refusal_has_gone(said: list[dict[str, Any]]
     assert len(said) == 1
 
 
-def test_repairs_and_changes_are_told_apart(said: list[dict[str, Any]]) -> None:
+def test_repairs_and_changes_are_told_apart(said: Hearing) -> None:
     """What somebody else changed is one alert; what was asked for are steps; what was refused is neither."""
     gone = DeleteService(service(port=81).key)
     account = Account()
@@ -65,7 +53,7 @@ def test_repairs_and_changes_are_told_apart(said: list[dict[str, Any]]) -> None:
     ]
 
 
-def test_a_large_change_is_told_in_few_lines(said: list[dict[str, Any]]) -> None:
+def test_a_large_change_is_told_in_few_lines(said: Hearing) -> None:
     """A thousand steps are not a thousand events."""
     steps = [AddService(service(port=n).key, WEB.service) for n in range(1, 1001)]
     Account().give(steps, (), [], whole=True)
@@ -73,7 +61,7 @@ def test_a_large_change_is_told_in_few_lines(said: list[dict[str, Any]]) -> None
     assert said[-1]["step"] == f"... and {1000 - SHOWN} more like these"
 
 
-def test_a_kernel_that_stays_silent_is_told_once(said: list[dict[str, Any]]) -> None:
+def test_a_kernel_that_stays_silent_is_told_once(said: Hearing) -> None:
     """Until it says something else, or a look comes about."""
     account = Account()
     for _ in range(3):

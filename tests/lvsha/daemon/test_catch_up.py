@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_interface
 from typing import Any
 
-import pytest
-
 from lvsha.config import IpvsConfig, SyncConfig, VipConfig, VrrpConfig
 from lvsha.daemon.catch_up import FLUSH, CatchUp, End, Progress, counter, established
 from lvsha.errors import KernelError
-from lvsha.log import listening
 from lvsha.model import Family, Observed, Role, ServerState, ServiceState
+from tests.lab.hearing import Hearing
 from tests.lab.services import config, server, service
 
 WEB = service(server(1), server(2))
@@ -131,14 +128,6 @@ class Site:
         return self.there if self.asked >= self.answers_after else None
 
 
-@pytest.fixture
-def said() -> Iterator[list[dict[str, Any]]]:
-    """Every event of the test."""
-    events: list[dict[str, Any]] = []
-    with listening(events.append):
-        yield events
-
-
 async def run(site: Site, *, catch_up: float = 30.0) -> None:
     """Wait until the node may take over."""
     sync = SyncConfig("back", catch_up=catch_up)
@@ -147,7 +136,7 @@ async def run(site: Site, *, catch_up: float = 30.0) -> None:
         await CatchUp(lambda: cfg, site.count, site, lambda: site.role).run()
 
 
-async def test_it_waits_for_the_peers_connections_and_says_so(said: list[dict[str, Any]]) -> None:
+async def test_it_waits_for_the_peers_connections_and_says_so(said: Hearing) -> None:
     """From the first count to the one that is enough."""
     await run(Site(there=250))
     first, last = said
@@ -156,20 +145,20 @@ async def test_it_waits_for_the_peers_connections_and_says_so(said: list[dict[st
     assert last["why"] == "knows 300 of the peer's 250 connections"
 
 
-async def test_what_cannot_be_waited_for_is_told(said: list[dict[str, Any]]) -> None:
+async def test_what_cannot_be_waited_for_is_told(said: Hearing) -> None:
     """A peer that has more than ever comes here: after the limit this node takes over, with a warning."""
     await run(Site(there=10_000, step=0), catch_up=1.0)
     assert (said[-1]["event"], said[-1]["severity"]) == ("sync.behind", "warning")
     assert said[-1]["seconds"] >= 1.0
 
 
-async def test_a_master_has_nobody_to_wait_for(said: list[dict[str, Any]]) -> None:
+async def test_a_master_has_nobody_to_wait_for(said: Hearing) -> None:
     """There was no other master: what is known here is all there is."""
     await run(Site(there=10_000, role=Role.MASTER))
     assert said[-1]["why"] == "this node is master already"
 
 
-async def test_without_a_channel_a_period_without_growth_must_do(said: list[dict[str, Any]]) -> None:
+async def test_without_a_channel_a_period_without_growth_must_do(said: Hearing) -> None:
     """The period is what the kernel needs to tell of everything: the refresh period, and what it collects."""
     await run(Site(there=None, step=0))
     assert said[-1]["event"] == "sync.caught_up"

@@ -15,16 +15,15 @@ from lvsha.api.target import TargetError
 from lvsha.config import Config
 from lvsha.daemon.control import Controller
 from lvsha.daemon.director import Director
-from lvsha.daemon.memory import Memory
 from lvsha.daemon.pair import Pair
 from lvsha.daemon.peers import Peers
-from lvsha.daemon.reconciler import Reconciler
 from lvsha.desired import target_of
 from lvsha.errors import InputError, KernelError
 from lvsha.log import Journal, listening
 from lvsha.overrides import Kind
 from tests.lab.fake_ipvs import FakeIpvs
 from tests.lab.services import config, server, service
+from tests.lab.wired import wired
 
 WEB = service(server(1), server(2), server(3))
 TLS = service(server(1, check=None), name="tls", port=443)
@@ -59,10 +58,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     """Web with rs1 to rs3 up, tls with an unchecked rs1."""
     cfg: Config = config(WEB, TLS)
     table, journal = FakeIpvs(), Journal()
-    held: list[Reconciler] = []
-    director = Director(cfg, Memory(tmp_path), look=lambda keys=None: held[0].look(keys))
-    reconciler = Reconciler(table, director, 30)
-    held.append(reconciler)
+    director, reconciler = wired(cfg, table, tmp_path)
     reloads: list[str] = []
 
     async def reload(by: str) -> views.ReloadView:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,15 +16,14 @@ from lvsha.daemon.memory import Memory
 from lvsha.desired import Target, target_of
 from lvsha.errors import StateError
 from lvsha.health import State
-from lvsha.log import listening
 from lvsha.model import Observed, ServerState, ServiceKey, ServiceState
 from lvsha.overrides import KEPT, Kind, Override, Overrides, Selector
 from lvsha.standing import Word
+from tests.lab.hearing import Hearing
 from tests.lab.services import config, server, service
 
 WEB = service(server(1), server(2))
 OTHER = service(server(1), name="other", port=81)
-Said = list[dict[str, Any]]
 
 
 class Clock:
@@ -48,14 +46,6 @@ class Looks:
     def __call__(self, keys: Iterable[ServiceKey] | None = None) -> None:
         """As `Reconciler.look`."""
         self.asked.append(None if keys is None else frozenset(keys))
-
-
-@pytest.fixture
-def said() -> Iterable[Said]:
-    """Every event of the test."""
-    events: Said = []
-    with listening(events.append):
-        yield events
 
 
 def director(
@@ -84,7 +74,7 @@ def drain(name: str = "rs1", until: float | None = None) -> Override:
     return Override(Selector(server=name), Kind.DRAIN, None, "kernel update", "root", 1000.0, until)
 
 
-def test_a_verdict_is_told_for_every_service_and_looked_at(tmp_path: Path, said: Said) -> None:
+def test_a_verdict_is_told_for_every_service_and_looked_at(tmp_path: Path, said: Hearing) -> None:
     """A server shared by two services goes up in both by one check."""
     looks = Looks()
     d = director(tmp_path, looks=looks)
@@ -97,7 +87,7 @@ def test_a_verdict_is_told_for_every_service_and_looked_at(tmp_path: Path, said:
     assert looks.asked == [{WEB.key, OTHER.key}]
 
 
-def test_a_result_that_changes_nothing_is_not_told(tmp_path: Path, said: Said) -> None:
+def test_a_result_that_changes_nothing_is_not_told(tmp_path: Path, said: Hearing) -> None:
     """A thousand successes are one event and one look."""
     looks = Looks()
     d = director(tmp_path, looks=looks)
@@ -106,7 +96,7 @@ def test_a_result_that_changes_nothing_is_not_told(tmp_path: Path, said: Said) -
     assert len(looks.asked) == 1
 
 
-def test_a_server_that_fails_tells_how_long_it_was_up(tmp_path: Path, said: Said) -> None:
+def test_a_server_that_fails_tells_how_long_it_was_up(tmp_path: Path, said: Hearing) -> None:
     """`server.down` carries the last answer and the seconds in service."""
     clock = Clock()
     d = director(tmp_path, clock=clock)
@@ -117,7 +107,7 @@ def test_a_server_that_fails_tells_how_long_it_was_up(tmp_path: Path, said: Said
     assert (down["detail"], down["seconds"], down["alert"]) == ("answered 500", 60.0, True)
 
 
-def test_a_services_word_is_told_when_it_changes(tmp_path: Path, said: Said) -> None:
+def test_a_services_word_is_told_when_it_changes(tmp_path: Path, said: Hearing) -> None:
     """ok, degraded, down and back, each once."""
     d = director(tmp_path, config(WEB))
     report(d, 1, True)
@@ -130,7 +120,7 @@ def test_a_services_word_is_told_when_it_changes(tmp_path: Path, said: Said) -> 
     assert words == ["service.ok", "service.degraded", "service.down", "service.degraded", "service.ok"]
 
 
-def test_an_override_survives_a_restart(tmp_path: Path, said: Said) -> None:
+def test_an_override_survives_a_restart(tmp_path: Path, said: Hearing) -> None:
     """What was said by hand is on disk before it takes effect, and in force in the next process."""
     director(tmp_path).override(drain())
     again = director(tmp_path)
@@ -148,7 +138,7 @@ def test_an_override_that_cannot_be_kept_does_not_take_effect(tmp_path: Path) ->
     assert d.overrides.entries == ()
 
 
-def test_an_override_ends_at_its_time(tmp_path: Path, said: Said) -> None:
+def test_an_override_ends_at_its_time(tmp_path: Path, said: Hearing) -> None:
     """`--for 2h` needs no second command."""
     clock = Clock()
     d = director(tmp_path, clock=clock)
@@ -160,7 +150,7 @@ def test_an_override_ends_at_its_time(tmp_path: Path, said: Said) -> None:
     assert "override.expired" in [e["event"] for e in said]
 
 
-def test_an_override_ends_although_that_cannot_be_written(tmp_path: Path, said: Said) -> None:
+def test_an_override_ends_although_that_cannot_be_written(tmp_path: Path, said: Hearing) -> None:
     """The file says by itself when it ends, so a full disk neither prolongs it nor ends the director."""
     clock, state = Clock(), tmp_path / "state"
     state.mkdir()
@@ -175,7 +165,7 @@ def test_an_override_ends_although_that_cannot_be_written(tmp_path: Path, said: 
     assert again.overrides.entries == ()
 
 
-def test_what_another_director_heard_is_kept_first_and_looked_at(tmp_path: Path, said: Said) -> None:
+def test_what_another_director_heard_is_kept_first_and_looked_at(tmp_path: Path, said: Hearing) -> None:
     """A drain said to the other node is on disk, in force and told with its words, once."""
     theirs = Overrides().put(drain(), node="lb2")
     looks = Looks()
@@ -190,7 +180,7 @@ def test_what_another_director_heard_is_kept_first_and_looked_at(tmp_path: Path,
     assert synced == [("lb2", ["set: drain rs1"])]
 
 
-def test_what_was_taken_back_elsewhere_is_taken_back_here(tmp_path: Path, said: Said) -> None:
+def test_what_was_taken_back_elsewhere_is_taken_back_here(tmp_path: Path, said: Hearing) -> None:
     """The other node's undrain ends the drain that was said to this one."""
     d = director(tmp_path)
     d.override(drain())
@@ -202,7 +192,7 @@ def test_what_was_taken_back_elsewhere_is_taken_back_here(tmp_path: Path, said: 
     assert d.overrides.entries == ()
 
 
-def test_what_has_ended_before_it_was_heard_of_is_no_news(tmp_path: Path, said: Said) -> None:
+def test_what_has_ended_before_it_was_heard_of_is_no_news(tmp_path: Path, said: Hearing) -> None:
     """A director that returns with an old drain neither revives nor announces it."""
     clock = Clock()
     d = director(tmp_path, clock=clock)
@@ -215,7 +205,7 @@ def test_what_has_ended_before_it_was_heard_of_is_no_news(tmp_path: Path, said: 
     assert (d.overrides.records, director(tmp_path).overrides.records) == ((), ())
 
 
-def test_an_end_of_ones_own_is_told_before_a_merge(tmp_path: Path, said: Said) -> None:
+def test_an_end_of_ones_own_is_told_before_a_merge(tmp_path: Path, said: Hearing) -> None:
     """Hearing the other node's words at the moment of an end does not swallow its event."""
     clock = Clock()
     d = director(tmp_path, clock=clock)
@@ -225,7 +215,7 @@ def test_an_end_of_ones_own_is_told_before_a_merge(tmp_path: Path, said: Said) -
     assert [e["event"] for e in said][-2:] == ["override.expired", "override.synced"]
 
 
-def test_many_words_at_once(tmp_path: Path, said: Said) -> None:
+def test_many_words_at_once(tmp_path: Path, said: Hearing) -> None:
     """Hundreds of words that were said elsewhere are one look, and one event of bounded size."""
     theirs = Overrides()
     for number in range(300):
@@ -291,7 +281,7 @@ async def test_a_result_that_comes_after_its_check_has_gone_is_forgotten(tmp_pat
     assert [p.health.state for p in d.places("web")] == [State.UNKNOWN, State.UNKNOWN]
 
 
-async def test_a_reload_tells_how_services_stand_now(tmp_path: Path, said: Said) -> None:
+async def test_a_reload_tells_how_services_stand_now(tmp_path: Path, said: Hearing) -> None:
     """Taking the server that is down out of the configuration ends the warning."""
     d = director(tmp_path, config(WEB))
     report(d, 1, True)
@@ -303,7 +293,7 @@ async def test_a_reload_tells_how_services_stand_now(tmp_path: Path, said: Said)
     assert [e["event"] for e in said][-1] == "service.ok"
 
 
-async def test_a_service_is_not_said_to_be_ok_before_every_verdict(tmp_path: Path, said: Said) -> None:
+async def test_a_service_is_not_said_to_be_ok_before_every_verdict(tmp_path: Path, said: Hearing) -> None:
     """After a restart the servers in the table serve, but nobody knows yet how those beside it are."""
     d = director(tmp_path, config(WEB))
     there = Observed({WEB.key: ServiceState(WEB.service, {server(1).key: ServerState(server(1).server)})})
@@ -357,7 +347,7 @@ def test_what_is_gone_is_owned_no_more(tmp_path: Path) -> None:
     assert d.wanted()[1].owned == director(tmp_path).wanted()[1].owned == frozenset({OTHER.key})
 
 
-def test_a_full_disk_does_not_stop_directing(tmp_path: Path, said: Said) -> None:
+def test_a_full_disk_does_not_stop_directing(tmp_path: Path, said: Hearing) -> None:
     """What is owned is known in memory, said once, and written as soon as it can be."""
     state = tmp_path / "state"
     d = director(state)
@@ -400,7 +390,7 @@ def test_how_many_serve_is_not_known_before_every_verdict(tmp_path: Path) -> Non
     assert d.in_service("web") == 1
 
 
-async def test_what_touches_many_services_is_told_in_slices(tmp_path: Path, said: Said) -> None:
+async def test_what_touches_many_services_is_told_in_slices(tmp_path: Path, said: Hearing) -> None:
     """A server in a hundred services: each is told, and the event loop runs in between."""
     many = config(*(service(server(1), name=f"s{n}", port=n) for n in range(1, 101)))
     d = director(tmp_path, many)

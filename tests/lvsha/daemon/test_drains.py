@@ -11,16 +11,14 @@ import pytest
 
 import checks
 from lvsha.daemon import drains
-from lvsha.daemon.director import Director
 from lvsha.daemon.drains import Drains
-from lvsha.daemon.memory import Memory
-from lvsha.daemon.reconciler import Reconciler
 from lvsha.desired import target_of
 from lvsha.log import listening
 from lvsha.overrides import Kind, Override, Selector
 from tests.lab.fake_ipvs import FakeIpvs
 from tests.lab.hearing import Hearing
 from tests.lab.services import config, server, service
+from tests.lab.wired import wired
 
 WEB = service(server(1), server(2))
 DRAIN = Override(Selector(server="rs1"), Kind.DRAIN, since=1000.0)
@@ -31,10 +29,7 @@ class Scene:
 
     def __init__(self, directory: Path) -> None:
         self.table = FakeIpvs()
-        held: list[Reconciler] = []
-        self.director = Director(config(WEB), Memory(directory), look=lambda keys=None: held[0].look(keys))
-        self.reconciler = Reconciler(self.table, self.director, 30)
-        held.append(self.reconciler)
+        self.director, self.reconciler = wired(config(WEB), self.table, directory)
         self.said = Hearing()
 
     def finished(self) -> list[str]:
@@ -105,7 +100,7 @@ async def test_a_second_drain_is_watched_anew(tmp_path: Path) -> None:
         await scene.said.event("drain.finished")
         scene.director.clear([DRAIN], by="root")
         await scene.reconciler.looked()
-        scene.said.events.clear()
+        scene.said.clear()
         scene.director.override(Override(Selector(server="rs1"), Kind.DRAIN, since=2000.0))
         await scene.said.event("drain.finished")
         assert scene.finished() == ["rs1"]

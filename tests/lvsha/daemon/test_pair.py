@@ -14,7 +14,6 @@ import pytest
 from lvsha.config import Config, StateConfig, TrackService, VipConfig, VrrpConfig
 from lvsha.daemon.pair import Pair
 from lvsha.errors import UnavailableError
-from lvsha.log import listening
 from lvsha.model import Family, Role
 from lvsha.speaker.messages import (
     Beat,
@@ -39,14 +38,6 @@ INSIDE = replace(PUBLIC, name="inside", vrid=52, interface="eth1")
 def configured(runtime: Path, *instances: VrrpConfig) -> Config:
     """A configuration of these instances."""
     return replace(config(), vrrp={v.name: v for v in instances}, state=StateConfig(runtime, runtime))
-
-
-@pytest.fixture
-async def said() -> AsyncIterator[Hearing]:
-    """Every event of the test."""
-    hearing = Hearing()
-    with listening(hearing):
-        yield hearing
 
 
 @asynccontextmanager

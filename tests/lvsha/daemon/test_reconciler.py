@@ -17,13 +17,12 @@ from lvsha.daemon.reconciler import Reconciler
 from lvsha.desired import Knowledge, target_of
 from lvsha.errors import KernelError
 from lvsha.health import Health, State
-from lvsha.log import listening
 from lvsha.model import Observed, ServerKey, ServiceKey, SyncRole, Timeouts
 from lvsha.plan import AddServer, AddService, DeleteServer, DeleteService, SetTimeouts, StartSync, Step
 from tests.lab.fake_ipvs import FakeIpvs
+from tests.lab.hearing import Hearing
 from tests.lab.services import config, server, service
 
-Said = list[dict[str, Any]]
 UP, DOWN = Health(State.UP), Health(State.DOWN)
 WEB = service(server(1), server(2))
 
@@ -73,14 +72,6 @@ def truth(table: FakeIpvs) -> Truth:
     return Truth(table=table)
 
 
-@pytest.fixture
-def said() -> Iterable[list[dict[str, Any]]]:
-    """Every event of the test."""
-    events: list[dict[str, Any]] = []
-    with listening(events.append):
-        yield events
-
-
 @asynccontextmanager
 async def running(reconciler: Reconciler) -> AsyncIterator[None]:
     """The reconciler's loop in the background."""
@@ -97,7 +88,7 @@ def names(events: list[dict[str, Any]]) -> list[str]:
     return list(dict.fromkeys(e["event"] for e in events))
 
 
-async def test_the_first_look_programs_everything(table: FakeIpvs, truth: Truth, said: Said) -> None:
+async def test_the_first_look_programs_everything(table: FakeIpvs, truth: Truth, said: Hearing) -> None:
     """An empty kernel holds the whole configuration after one look, and that is no drift."""
     look = await Reconciler(table, truth, 30).once()
     assert [type(s) for s in look.steps] == [AddService, AddServer, AddServer]
@@ -114,7 +105,7 @@ async def test_a_look_at_what_is_right_does_nothing(table: FakeIpvs, truth: Trut
 
 
 async def test_what_somebody_else_changed_is_repaired_and_reported(
-    table: FakeIpvs, truth: Truth, said: Said
+    table: FakeIpvs, truth: Truth, said: Hearing
 ) -> None:
     """`ipvsadm -C` by hand: everything is back at the next look, as drift."""
     reconciler = Reconciler(table, truth, 30)
@@ -129,7 +120,7 @@ async def test_what_somebody_else_changed_is_repaired_and_reported(
     assert [(e["event"], e["count"], e["alert"]) for e in said] == [("drift.repaired", 3, True)]
 
 
-async def test_a_changed_wish_is_no_drift(table: FakeIpvs, truth: Truth, said: Said) -> None:
+async def test_a_changed_wish_is_no_drift(table: FakeIpvs, truth: Truth, said: Hearing) -> None:
     """A server that failed leaves as an ordinary step."""
     reconciler = Reconciler(table, truth, 30)
     await reconciler.once()
@@ -155,7 +146,7 @@ async def test_a_service_gone_from_the_configuration_is_removed(table: FakeIpvs,
 
 
 async def test_a_refused_step_is_told_and_the_rest_is_done(
-    table: FakeIpvs, truth: Truth, said: Said, monkeypatch: pytest.MonkeyPatch
+    table: FakeIpvs, truth: Truth, said: Hearing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One step that the kernel refuses stops no other, and the next look tries it again."""
     real = table.carry_out
@@ -252,7 +243,9 @@ async def test_a_look_that_failed_is_no_success_because_the_next_has_begun(truth
         assert all(await asyncio.gather(*(ask(turns) for turns in range(10))))
 
 
-async def test_a_kernel_that_is_gone_does_not_end_the_loop(table: FakeIpvs, truth: Truth, said: Said) -> None:
+async def test_a_kernel_that_is_gone_does_not_end_the_loop(
+    table: FakeIpvs, truth: Truth, said: Hearing
+) -> None:
     """When IPVS does not answer the loop says so and tries again until it does."""
     table.gone = True
     reconciler = Reconciler(table, truth, 30)
@@ -423,7 +416,9 @@ async def test_what_could_not_be_removed_stays_owned(truth: Truth) -> None:
     assert truth.owned == {WEB.key}
 
 
-async def test_connection_sync_is_told_when_it_begins_fails_and_is_repaired(truth: Truth, said: Said) -> None:
+async def test_connection_sync_is_told_when_it_begins_fails_and_is_repaired(
+    truth: Truth, said: Hearing
+) -> None:
     """Started, stopped by hand, not to be started: each is told, a failure once however often it is tried."""
     table = truth.table = Refusing()
     truth.config = replace(truth.config, sync=SyncConfig("eth1", 7))

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
-
-import pytest
 
 from lvsha.api.views import PortsView, RoomView
 from lvsha.config import Config
 from lvsha.daemon.room import PORTS, Room, Use
 from lvsha.errors import KernelError
 from lvsha.kernel.ipvs.connections import Connection
-from lvsha.log import listening
 from lvsha.model import Mode, Protocol
 from tests.lab.hearing import Hearing
 from tests.lab.services import config, server, service
@@ -32,14 +28,6 @@ def connections(count: int, port: int = 80, first: int = 1) -> list[Connection]:
         Connection(Protocol.TCP, client, first + n, VIP, port, RS1, 8080, "TIME_WAIT", 60)
         for n in range(count)
     ]
-
-
-@pytest.fixture
-def said() -> Iterator[Hearing]:
-    """Every event of the test."""
-    hearing = Hearing()
-    with listening(hearing):
-        yield hearing
 
 
 @dataclass
@@ -65,7 +53,7 @@ async def test_ports_are_counted_by_server_over_all_services(said: Hearing) -> N
     desk = Desk(found=connections(3) + connections(2, 81, first=100) + connections(1, 9999))
     await desk.room.look()
     assert desk.room.used == {Use(LOCAL, Protocol.TCP, RS1, 8080): 5}
-    assert said.events == []
+    assert said == []
 
 
 async def test_the_count_can_be_asked_for() -> None:
@@ -116,14 +104,14 @@ async def test_without_the_mode_nothing_is_counted(said: Hearing) -> None:
     """Neither connections are read, nor is connection tracking judged."""
     desk = Desk(config=config(service(server(1))), tracked=(1000, 1000), broken=True)
     await desk.room.look()
-    assert (desk.room.used, said.events) == ({}, [])
+    assert (desk.room.used, said) == ({}, [])
 
 
 async def test_a_table_that_cannot_be_read_is_told(said: Hearing) -> None:
     """The count goes on when it can be read again."""
     desk = Desk(found=connections(1), broken=True)
     await desk.room.look()
-    assert [e["event"] for e in said.events] == ["connections.lost"]
+    assert [e["event"] for e in said] == ["connections.lost"]
     desk.broken = False
     await desk.room.look()
     assert desk.room.used.total() == 1

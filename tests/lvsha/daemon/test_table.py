@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 
 from lvsha.daemon.table import Table
 from lvsha.errors import KernelError
 from lvsha.kernel.ipvs import AbsentError, Info
-from lvsha.log import listening
 from lvsha.model import Desired, SyncDaemon, SyncRole
 from lvsha.plan import AddService, StartSync, plan
 from tests.lab.fake_ipvs import FakeIpvs
+from tests.lab.hearing import Hearing
 from tests.lab.services import service
 
 WEB = service()
@@ -66,27 +64,19 @@ class Desk:
         return self.kernel
 
 
-@pytest.fixture
-def said() -> Iterable[list[dict[str, Any]]]:
-    """Every event of the test."""
-    events: list[dict[str, Any]] = []
-    with listening(events.append):
-        yield events
-
-
-def names(said: list[dict[str, Any]]) -> list[str]:
+def names(said: Hearing) -> list[str]:
     """The names of events in order."""
     return [e["event"] for e in said]
 
 
-async def test_a_kernel_that_is_not_needed_is_not_asked(said: list[dict[str, Any]]) -> None:
+async def test_a_kernel_that_is_not_needed_is_not_asked(said: Hearing) -> None:
     """A pure VRRP pair runs where there is no IPVS, and nothing is said of it."""
     desk = Desk(needed=False, absent=True)
     assert not (await desk.table.observe()).services
     assert (desk.table.words, said) == ("IPVS is not needed", [])
 
 
-async def test_what_may_be_left_over_is_looked_for(said: list[dict[str, Any]]) -> None:
+async def test_what_may_be_left_over_is_looked_for(said: Hearing) -> None:
     """Started again without services, lvsha still finds what it once added."""
     desk = Desk(needed=False, left=True)
     await desk.table.observe()
@@ -94,14 +84,14 @@ async def test_what_may_be_left_over_is_looked_for(said: list[dict[str, Any]]) -
     assert list((await desk.table.observe()).services) == [WEB.key]
 
 
-async def test_where_there_is_no_ipvs_nothing_is_left_over(said: list[dict[str, Any]]) -> None:
+async def test_where_there_is_no_ipvs_nothing_is_left_over(said: Hearing) -> None:
     """A pure VRRP pair that once had services does not miss the kernel's IPVS."""
     desk = Desk(needed=False, left=True, absent=True)
     assert not (await desk.table.observe()).services
     assert (desk.table.words, said) == ("IPVS is not needed", [])
 
 
-async def test_it_is_opened_once_and_settings_come_first(said: list[dict[str, Any]]) -> None:
+async def test_it_is_opened_once_and_settings_come_first(said: Hearing) -> None:
     """The first look finds IPVS and has the settings written; the next ones use the same conversation."""
     desk = Desk()
     await desk.table.observe()
@@ -112,7 +102,7 @@ async def test_it_is_opened_once_and_settings_come_first(said: list[dict[str, An
     assert desk.table.words == "IPVS 1.2.1, 4096 buckets"
 
 
-async def test_a_kernel_without_ipvs_is_said_once_and_tried_at_every_look(said: list[dict[str, Any]]) -> None:
+async def test_a_kernel_without_ipvs_is_said_once_and_tried_at_every_look(said: Hearing) -> None:
     """`kernel.lost` is one alert; when IPVS comes it is told how long that took."""
     desk = Desk(absent=True)
     for _ in range(3):
@@ -127,7 +117,7 @@ async def test_a_kernel_without_ipvs_is_said_once_and_tried_at_every_look(said: 
     assert said[1]["seconds"] >= 0
 
 
-async def test_a_lost_conversation_is_closed_and_opened_anew(said: list[dict[str, Any]]) -> None:
+async def test_a_lost_conversation_is_closed_and_opened_anew(said: Hearing) -> None:
     """When the kernel stops answering the socket is let go of; with the next one settings are written."""
     desk = Desk()
     await desk.table.observe()
@@ -141,7 +131,7 @@ async def test_a_lost_conversation_is_closed_and_opened_anew(said: list[dict[str
     assert names(said) == ["kernel.ready", "kernel.lost", "kernel.back"]
 
 
-async def test_closing_leaves_the_table(said: list[dict[str, Any]]) -> None:
+async def test_closing_leaves_the_table(said: Hearing) -> None:
     """The end of the daemon lets go of the socket alone, and may be said twice."""
     desk = Desk()
     await desk.table.apply([AddService(WEB.key, WEB.service)])
