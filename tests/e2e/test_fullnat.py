@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.lab import fullnat
-from tests.lab.client import Kind
+from tests.lab.client import Kind, start_client
+from tests.lab.director import directing
 from tests.lab.fullnat import DNS, ECHO, POOL, POOL6, VIP, VIP6, WEB, Site, local
+from tests.lab.network import topology
 from tests.lab.process import spawn
+from tests.lab.servers import real_server
 
 pytestmark = pytest.mark.ipvs
 
@@ -180,3 +183,62 @@ async def test_timestamps_are_taken_out_of_the_handshake(site: Site) -> None:
     """Behind one address the clocks of many clients would meet, so no connection has timestamps at all."""
     await site.client.hold(VIP, ECHO, 2)
     assert "ts" not in site.net["rs1"].run("ss", "-tinH", "sport", "=", ":7007").split()
+
+
+ALONE = """
+[services.mixed]
+address = "192.0.2.100"
+port = 7
+mode = "fullnat"
+scheduler = "rr"
+local_addresses = ["10.0.1.100", "10.0.1.101"]
+strip_timestamps = false
+check = "none"
+servers = [
+    { name = "rs1", address = "10.0.1.11", port = 7007 },
+    { name = "rs2", address = "10.0.1.12", port = 7007, mode = "nat" },
+]
+[services.marked]
+fwmark = 7
+mode = "fullnat"
+scheduler = "rr"
+local_addresses = ["10.0.1.101"]
+check = "none"
+servers = [{ name = "rs1", address = "10.0.1.11", port = 7007 }, { name = "rs2", address = "10.0.1.12" }]
+[services.every]
+address = "192.0.2.102"
+port = 0
+mode = "fullnat"
+persistence = {}
+local_addresses = ["10.0.1.100"]
+check = "none"
+servers = [{ name = "rs1", address = "10.0.1.11" }]
+"""
+
+
+async def test_services_of_other_kinds(tmp_path: Path) -> None:
+    """One director: a server of another mode, a firewall mark, every port; and timestamps that may stay."""
+    async with topology(servers=2) as net:
+        lb1 = net["lb1"]
+        lb1.ip("address add 192.0.2.100/24 dev front", "address add 192.0.2.102/24 dev front")
+        lb1.ip(*(f"address add {address}/24 dev back" for address in POOL))
+        lb1.ip("address add 192.0.2.101/24 dev front")
+        mark = "-t mangle -A PREROUTING -d 192.0.2.101 -j MARK --set-mark 7"
+        lb1.run("iptables-legacy", *mark.split())
+        for name in ("rs1", "rs2"):
+            await real_server(net[name])
+        async with directing(lb1, ALONE, tmp_path) as director:
+            await director.ask("POST", "/v1/look")
+            client = await start_client(net["client"])
+            mixed = [await client.served(VIP, ECHO, "tcp") for _ in range(4)]
+            assert {(a.server, a.seen) for a in mixed} == {
+                ("rs1", local("192.0.2.10")),
+                ("rs2", "192.0.2.10"),
+            }
+            marked = [await client.served("192.0.2.101", 7007, "tcp") for _ in range(4)]
+            assert {(a.server, a.seen) for a in marked} == {("rs1", POOL[1]), ("rs2", POOL[1])}
+            assert (await client.served("192.0.2.101", 7007, "udp")).seen == POOL[1]
+            assert (await client.served("192.0.2.102", 8080)).seen == POOL[0]
+            assert (await client.served("192.0.2.102", 7007, "tcp")).seen == POOL[0]
+            await client.hold(VIP, ECHO, 2)
+            assert "ts" in net["rs1"].run("ss", "-tinH", "sport", "=", ":7007").split()
