@@ -1,0 +1,229 @@
+"""Connection sync of a pair on a real kernel: kept running, and waited for by a node that comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.lab.client import Client, start_client
+from tests.lab.director import Director, directing
+from tests.lab.network import Network, topology
+from tests.lab.servers import real_server
+
+pytestmark = pytest.mark.ipvs
+
+VIP = "192.0.2.100"
+CONFIG = """
+[nodes.lb1]
+priority = 200
+address = "192.0.2.1"
+[nodes.lb2]
+priority = 100
+address = "192.0.2.2"
+
+[vrrp.public]
+interface = "front"
+vrid = 51
+interval = "200ms"
+addresses = ["192.0.2.100/24"]
+excluded = [{{ address = "10.0.1.254/24", interface = "back" }}]
+
+[sync]
+interface = "{interface}"
+id = 7
+{sync}
+
+[services.echo]
+address = "192.0.2.100"
+port = 7
+mode = "nat"
+scheduler = "rr"
+check = {{ kind = "tcp", interval = "1s", timeout = "5s" }}
+servers = [
+    {{ name = "rs1", address = "10.0.1.11", port = 7007 }},
+    {{ name = "rs2", address = "10.0.1.12", port = 7007 }},
+]
+"""
+PEER = f'[peer]\nkey = "hex:{"ab" * 32}"\n'
+
+
+def config(*, interface: str = "back", sync: str = "") -> str:
+    """The pair's file."""
+    return CONFIG.format(interface=interface, sync=sync)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A pair in front of two servers, with a client."""
+
+    net: Network
+    lb1: Director
+    lb2: Director
+    client: Client
+
+
+@asynccontextmanager
+async def pair(directory: Path, text: str) -> AsyncIterator[Site]:
+    """The pair with lb1 as master."""
+    async with AsyncExitStack() as stack:
+        net = await stack.enter_async_context(topology(directors=2, servers=2, gateway=254))
+        for node in net.servers:
+            await real_server(node)
+        lb1 = await stack.enter_async_context(directing(net["lb1"], text, directory, name="lb1"))
+        lb2 = await stack.enter_async_context(directing(net["lb2"], text, directory, name="lb2"))
+        await lb1.event("role.changed", role="master")
+        yield Site(net, lb1, lb2, await start_client(net["client"]))
+
+
+def daemons(director: Director) -> list[str]:
+    """The kernel's own word on its roles."""
+    return director.node.run("ipvsadm", "-l", "--daemon").splitlines()
+
+
+async def known(director: Director) -> int:
+    """Established connections that a director's kernel knows."""
+    await director.ask("POST", "/v1/look")
+    return sum(int(s["active"]) for s in await director.ask("GET", "/v1/servers"))
+
+
+async def test_a_stopped_role_is_started_again_and_told(tmp_path: Path) -> None:
+    """`ipvsadm --stop-daemon` by hand: repaired at the next look, and said, for each role."""
+    async with pair(tmp_path, config()) as s:
+        before = daemons(s.lb1)
+        assert len(before) == 2
+        for role in ("master", "backup"):
+            mark = await s.lb1.mark()
+            s.net["lb1"].run("ipvsadm", "--stop-daemon", role)
+            assert {f["subject"]: f["severity"] for f in await s.lb1.ask("GET", "/v1/doctor")}[
+                "sync"
+            ] == "error"
+            await s.lb1.ask("POST", "/v1/look")
+            await s.lb1.event("drift.repaired", since=mark, steps=[f"start sync {role} on back id 7"])
+            await s.lb1.event("sync.started", since=mark, role=role)
+        assert daemons(s.lb1) == before
+
+
+async def test_a_group_of_ipv6_is_tried_until_there_is_an_address(tmp_path: Path) -> None:
+    """Without a link-local address the kernel refuses; once it is there sync starts by itself and works."""
+    text = config(sync='group = "ff02::81"')
+    async with topology(directors=2, servers=1, gateway=254) as net, AsyncExitStack() as stack:
+        await real_server(net["rs1"])
+        net["lb1"].run("ip", "-6", "address", "flush", "dev", "back")
+        text = text.replace('    { name = "rs2", address = "10.0.1.12", port = 7007 },\n', "")
+        lb2 = await stack.enter_async_context(directing(net["lb2"], text, tmp_path, name="lb2"))
+        lb1 = await stack.enter_async_context(directing(net["lb1"], text, tmp_path, name="lb1"))
+        failed = await lb1.event("sync.failed", role="master", interface="back")
+        assert "back has no address or no route for the group (yet)" in failed["error"]
+        mark = await lb1.mark()
+        net["lb1"].ip("address add fe80::1/64 dev back nodad")
+        await lb1.event("sync.started", since=mark, role="master")
+        assert all("ff02::81" in line for line in daemons(lb1))
+        await lb1.event("role.changed", role="master")
+        client = await start_client(net["client"])
+        await client.hold(VIP, 7, 4)
+        await told(lb2, 4)
+
+
+async def test_an_interface_that_is_made_anew_is_used_anew(tmp_path: Path) -> None:
+    """Removed: an alarm. Back under its name: both roles are started on it, and tell of connections again."""
+    async with pair(tmp_path, config()) as s:
+        lb1, lb2 = s.net["lb1"], s.net["lb2"]
+        cable(s.net)
+        for director in (s.lb1, s.lb2):
+            await director.reload(config(interface="wire"))
+            await director.event("sync.started", role="backup", interface="wire")
+        await s.client.hold(VIP, 7, 3)
+        await told(s.lb2, 3)
+        marks = [await s.lb1.mark(), await s.lb2.mark()]
+        lb1.ip("link del wire")
+        for director, mark in zip((s.lb1, s.lb2), marks, strict=True):
+            await director.ask("POST", "/v1/look")
+            failed = await director.event("sync.failed", since=mark, role="master", interface="wire")
+            assert "no interface wire, or it is down" in failed["error"]
+        cable(s.net)
+        for director, mark in zip((s.lb1, s.lb2), marks, strict=True):
+            for role in ("master", "backup"):
+                await director.event("sync.started", since=mark, role=role, interface="wire", within=40)
+        await s.client.hold(VIP, 7, 3)
+        await told(s.lb2, 6)
+        assert lb2.run("ipvsadm", "-l", "--daemon").count("wire") == 2
+
+
+def cable(net: Network) -> None:
+    """A wire between the directors alone."""
+    lb1, lb2 = net["lb1"], net["lb2"]
+    lb1.ip(f"link add wire type veth peer name wire netns {lb2.namespace}")
+    for number, node in enumerate((lb1, lb2), 1):
+        node.ip(f"address add 10.9.0.{number}/24 dev wire", "link set wire up")
+
+
+async def told(director: Director, connections: int) -> None:
+    """Wait until a director knows so many connections."""
+    async with asyncio.timeout(30):
+        while (count := await known(director)) < connections:  # noqa: ASYNC110 - the kernel tells nobody
+            await asyncio.sleep(0.2)
+        assert count == connections
+
+
+HELD = 400
+
+
+@pytest.mark.timeout(240)
+async def test_a_node_that_comes_back_waits_for_the_connections(tmp_path: Path) -> None:
+    """Killed with its table, the better node takes over again only when it knows them, and none breaks."""
+    async with pair(tmp_path, PEER + config()) as s:
+        await s.client.hold(VIP, 7, HELD)
+        await told(s.lb2, HELD)
+        assert s.lb1.process is not None
+        mark = await s.lb2.mark()
+        await s.lb1.process.kill()
+        await s.lb2.event("role.changed", since=mark, role="master")
+        # As after a reboot: nothing is left in the kernel.
+        for command in ("-C", "--stop-daemon master", "--stop-daemon backup"):
+            s.net["lb1"].run("ipvsadm", *command.split())
+        assert await s.client.alive() == HELD
+        speaking = asyncio.create_task(speak(s.client))
+        process = await s.lb1.start()
+        waiting = await process.event("sync.catching_up", within=60)
+        assert waiting["connections"] < HELD / 2
+        caught = await process.event("sync.caught_up", within=60)
+        assert caught["why"] == f"knows {caught['connections']} of the peer's {HELD} connections"
+        assert caught["connections"] >= 0.95 * HELD
+        await process.event("role.changed", role="master")
+        names = [e["event"] for e in process.events]
+        assert names.index("sync.caught_up") < names.index("role.changed")
+        speaking.cancel()
+        await asyncio.gather(speaking, return_exceptions=True)
+        assert await s.client.alive() >= 0.95 * HELD
+
+
+async def speak(client: Client) -> None:
+    """Keep every held connection talking: one without traffic is told to nobody."""
+    while True:
+        await client.alive()
+        await asyncio.sleep(1)
+
+
+async def test_a_node_that_waits_does_not_wait_for_the_dead(tmp_path: Path) -> None:
+    """While it catches up the master dies: it takes over at once, whatever it knows."""
+    async with pair(tmp_path, PEER + config(sync='catch_up = "120s"')) as s:
+        await s.client.hold(VIP, 7, 20)
+        await told(s.lb2, 20)
+        assert s.lb1.process is not None
+        assert s.lb2.process is not None
+        await s.lb1.process.kill()
+        await s.lb2.event("role.changed", role="master")
+        for command in ("-C", "--stop-daemon master", "--stop-daemon backup"):
+            s.net["lb1"].run("ipvsadm", *command.split())
+        process = await s.lb1.start()
+        await process.event("sync.catching_up", within=60)
+        await asyncio.sleep(3)
+        assert not [e for e in process.events if e["event"] == "sync.caught_up"]
+        await s.lb2.process.kill()
+        await process.event("role.changed", role="master", within=5)
+        await process.event("sync.caught_up", why="this node is master already")
