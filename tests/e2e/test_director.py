@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -266,11 +265,13 @@ async def test_what_somebody_else_added_is_left_alone(site: Site) -> None:
 
 async def test_the_events_can_be_followed(site: Site) -> None:
     """`lvsha-cli events -f` shows what happens as it happens, one JSON object a line."""
+    await site.lb1.cli("drain", "rs1")
     follower = await start(
         site.net["lb1"], "lvsha.cli", "--socket", str(site.lb1.socket), "--json", "events", "-f"
     )
-    await asyncio.sleep(0)
-    await site.lb1.cli("drain", "rs1")
-    event = await follower.event("override.set", target="rs1")
-    assert event["kind"] == "drain"
+    # What was before is told first; what comes after it can only be followed.
+    await follower.event("override.set", target="rs1")
+    await site.lb1.cli("disable", "rs2")
+    event = await follower.event("override.set", target="rs2")
+    assert event["kind"] == "disable"
     await follower.stop()
