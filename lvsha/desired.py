@@ -35,6 +35,7 @@ from lvsha.model import (
     Service,
     ServiceKey,
     SourceNat,
+    Unaccepted,
 )
 from lvsha.overrides import Kind, Override, Overrides
 
@@ -108,6 +109,7 @@ def desired(config: Config, known: Knowledge) -> Desired:
         sync=sync,
         owned=known.owned,
         source_nat=source_nats(config),
+        unaccepted=unaccepted(config),
     )
 
 
@@ -118,6 +120,20 @@ def source_nats(config: Config) -> frozenset[SourceNat]:
     """
     entries = (service.source_nat for service in config.services.values())
     return frozenset(entry for entry in entries if entry is not None)
+
+
+def unaccepted(config: Config) -> frozenset[Unaccepted]:
+    """The addresses that this node takes no packets to, whether it holds them now or not.
+
+    Only who holds an address is sent its packets, so a failover has nothing to change here.
+    """
+    return frozenset(
+        Unaccepted(ip, vrrp.carrier(vip) if ip.version == 6 and ip.is_link_local else "")
+        for vrrp in config.vrrp.values()
+        if not vrrp.accepts
+        for vip in (*vrrp.addresses, *vrrp.excluded)
+        for ip in (vip.address.ip,)
+    )
 
 
 def passages(config: Config) -> dict[ServiceKey, DesiredService]:

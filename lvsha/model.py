@@ -245,6 +245,24 @@ class SourceNatState:
     be read. Empty: not at all."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unaccepted:
+    """An address that this node may hold, but takes no packets to (RFC 9568, Accept_Mode False)."""
+
+    address: Address
+    interface: str = ""
+    """A link-local address is one only together with its interface; empty: on every interface."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnacceptedState:
+    """The addresses whose packets the kernel drops on lvsha's behalf."""
+
+    entries: frozenset[Unaccepted] = frozenset()
+    altered: str = ""
+    """How the rules differ from what lvsha writes for these addresses, as with `SourceNatState`."""
+
+
 _NO_SERVERS: Mapping[ServerKey, Server] = MappingProxyType({})
 _NO_STATES: Mapping[ServerKey, ServerState] = MappingProxyType({})
 
@@ -312,6 +330,8 @@ class Desired:
     None: every service that is not wanted may be removed."""
     source_nat: frozenset[SourceNat] | None = None
     """None: this wish is not about it."""
+    unaccepted: frozenset[Unaccepted] | None = None
+    """None: this wish is not about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +343,8 @@ class Observed:
     sync: frozenset[SyncDaemon] = frozenset()
     source_nat: SourceNatState | None = None
     """None: it was not looked at."""
+    unaccepted: UnacceptedState | None = None
+    """None: it was not looked at."""
 
 
 class Role(Enum):
@@ -333,6 +355,11 @@ class Role(Enum):
     FAULT = "fault"
     ALONE = "alone"
     """No VRRP is configured: one director."""
+
+
+def virtual_interface(version: int, vrid: int) -> str:
+    """The name of the interface with a virtual router's own MAC, by its IP version (4 or 6)."""
+    return f"vrrp{version}.{vrid}"
 
 
 def endpoint(address: Address, port: int) -> str:

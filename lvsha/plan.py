@@ -34,6 +34,8 @@ from lvsha.model import (
     SourceNat,
     SyncDaemon,
     Timeouts,
+    Unaccepted,
+    UnacceptedState,
 )
 
 
@@ -153,6 +155,19 @@ class SetSourceNat:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SetAcceptance:
+    """Drop what is sent to these addresses, and no others, at one stroke."""
+
+    entries: frozenset[Unaccepted]
+    why: str = ""
+    """What was wrong with the rules, where somebody had changed them."""
+
+    def __str__(self) -> str:
+        what = _count(len(self.entries), "address", "es") if self.entries else "no address"
+        return f"drop packets to {what} of VRRP" + (f" ({self.why})" if self.why else "")
+
+
 IpvsStep = (
     AddService
     | SetService
@@ -165,7 +180,7 @@ IpvsStep = (
     | StopSync
 )
 """What is done to the kernel's IPVS."""
-Step = IpvsStep | SetSourceNat
+Step = IpvsStep | SetSourceNat | SetAcceptance
 
 
 def plan(desired: Desired, observed: Observed) -> list[Step]:
@@ -175,6 +190,8 @@ def plan(desired: Desired, observed: Observed) -> list[Step]:
     """
     return [
         *_timeouts(desired.timeouts, observed.timeouts),
+        # No service uses such an address, but one may be about to.
+        *_acceptance(desired.unaccepted, observed.unaccepted),
         *_source_nat_first(desired, observed),
         *_additions(desired, observed),
         *_changes(desired, observed),
@@ -192,6 +209,13 @@ def _timeouts(wanted: Timeouts, there: Timeouts) -> Iterator[Step]:
     pairs = ((wanted.tcp, there.tcp), (wanted.tcp_fin, there.tcp_fin), (wanted.udp, there.udp))
     if any(want and want != have for want, have in pairs):
         yield SetTimeouts(wanted)
+
+
+def _acceptance(wanted: frozenset[Unaccepted] | None, there: UnacceptedState | None) -> Iterator[Step]:
+    if wanted is None or there is None:
+        return
+    if wanted != there.entries or there.altered:
+        yield SetAcceptance(wanted, there.altered)
 
 
 def _additions(desired: Desired, observed: Observed) -> Iterator[Step]:

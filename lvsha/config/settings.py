@@ -36,7 +36,11 @@ from lvsha.model import (
     Timeouts,
     Tunnel,
     source_nat,
+    virtual_interface,
 )
+
+OWNER = 255
+"""The priority of who owns the addresses (RFC 9568, 5.2.4)."""
 
 Interface = IPv4Interface | IPv6Interface
 
@@ -259,12 +263,12 @@ class SyncConfig:
     ttl: int = 1
     maxlen: int = 0
     """Bytes (0: the kernel's choice)."""
+    catch_up: float = 30.0
+    """Seconds at most before a living master is taken over from (0: at once)."""
 
     @property
     def daemons(self) -> frozenset[SyncDaemon]:
         """Both roles as the kernel takes them."""
-    catch_up: float = 30.0
-    """Seconds at most before a living master is taken over from (0: at once)."""
         return frozenset(
             SyncDaemon(role, self.interface, self.id, self.maxlen, self.port, self.ttl, self.group)
             for role in SyncRole
@@ -422,6 +426,17 @@ class VrrpConfig:
     def held(self) -> frozenset[Address]:
         """Every address that its master holds, advertised or not."""
         return frozenset(vip.address.ip for vip in (*self.addresses, *self.excluded))
+
+    @property
+    def accepts(self) -> bool:
+        """Whether its master takes packets to the addresses: an owner always does (RFC 9568, 6.1)."""
+        return self.accept or self.priority == OWNER
+
+    def carrier(self, vip: VipConfig) -> str:
+        """The interface that an address is on while this node holds it."""
+        if self.virtual_mac and vip.interface == self.interface:
+            return virtual_interface(self.addresses[0].address.version, self.vrid)
+        return vip.interface
 
     @property
     def master_down(self) -> float:

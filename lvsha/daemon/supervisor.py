@@ -42,7 +42,7 @@ from lvsha.daemon.settings import Settings
 from lvsha.daemon.table import Table
 from lvsha.daemon.takeover import Takeover
 from lvsha.daemon.tasks import brief, eternal
-from lvsha.desired import source_nats
+from lvsha.desired import source_nats, unaccepted
 from lvsha.errors import KernelError, UnavailableError
 from lvsha.log import Journal, emit, listening, setup
 from lvsha.model import ServiceKey
@@ -170,7 +170,11 @@ class Supervisor:
         self._runtime = config.state.runtime
         self._settings = Settings()
         self._table = Table(
-            self._needs_ipvs, self._needs_source_nat, self._set, left=lambda: self._director.owns
+            self._needs_ipvs,
+            self._needs_source_nat,
+            self._set,
+            left=lambda: self._director.owns,
+            deaf=self._needs_drops,
         )
         self._director = Director(config, Memory(config.state.directory), look=self._look)
         self._reconciler = Reconciler(self._table, self._director, config.ipvs.look)
@@ -350,6 +354,9 @@ class Supervisor:
 
     def _needs_source_nat(self) -> bool:
         return bool(source_nats(self._director.config))
+
+    def _needs_drops(self) -> bool:
+        return bool(unaccepted(self._director.config))
 
     def _set(self) -> None:
         self._settings.apply(self._director.config)

@@ -1,4 +1,4 @@
-"""The kernel's side of the reconciler: the IPVS table, and the source NAT beside it.
+"""The kernel's side of the reconciler: the IPVS table, and the firewall's rules beside it.
 
 Opened when needed, and again when lost. A director without services (a pure VRRP pair) needs no IPVS,
 and a kernel without it is then no fault. With services it is: the first failure is said once
@@ -15,13 +15,14 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Protocol
 
+from lvsha.daemon.acceptance import Acceptance
 from lvsha.daemon.source_nat import SourceNatTable
-from lvsha.errors import KernelError
 from lvsha.daemon.sync_links import SyncLinks
+from lvsha.errors import KernelError
 from lvsha.kernel.ipvs import AbsentError, Failure, Info, Ipvs
 from lvsha.log import emit
 from lvsha.model import Observed, ServiceKey
-from lvsha.plan import IpvsStep, SetSourceNat, Step
+from lvsha.plan import IpvsStep, SetAcceptance, SetSourceNat, Step
 
 
 class Kernel(Protocol):
@@ -44,7 +45,7 @@ class Table:
     """Satisfies the reconciler's `Kernel`.
 
     `needed` says whether services are configured, `fullnat` whether any of them is of that mode, `left`
-    whether services of former days are owned;
+    whether services of former days are owned, `deaf` whether packets to an address of VRRP are to be dropped;
     `prepare` is called when the kernel's IPVS has been found, before anything is put into it.
     """
 
@@ -55,18 +56,20 @@ class Table:
         prepare: Callable[[], None] = lambda: None,
         *,
         left: Callable[[], bool] = lambda: False,
+        deaf: Callable[[], bool] = lambda: False,
         find: Callable[[], Awaitable[Kernel]] = Ipvs.open,
+        sync_links: SyncLinks | None = None,
     ) -> None:
         self._needed = needed
-        sync_links: SyncLinks | None = None,
         self._left = left
         self._prepare = prepare
         self._find = find
         self._ipvs: Kernel | None = None
         self._lost: float | None = None
-        self.source_nat = SourceNatTable(fullnat)
-        self.words = "IPVS is not needed"
         self._sync_links = sync_links or SyncLinks()
+        self.source_nat = SourceNatTable(fullnat)
+        self._acceptance = Acceptance(deaf)
+        self.words = "IPVS is not needed"
         """What the kernel says of itself, or why it does not answer."""
 
     @property
@@ -76,6 +79,12 @@ class Table:
 
     async def observe(self, keys: Collection[ServiceKey] | None = None) -> Observed:
         """The table, or only the named services of it. Raises KernelError."""
+        observed = await self._observe(keys)
+        if keys is not None:
+            return observed
+        return replace(observed, unaccepted=await self._acceptance.observe())
+
+    async def _observe(self, keys: Collection[ServiceKey] | None) -> Observed:
         needed = self._needed()
         if self._ipvs is None and not needed and not self._left():
             return Observed()
@@ -95,8 +104,8 @@ class Table:
     async def apply(self, steps: Sequence[Step]) -> list[Failure]:
         """Carry out steps. Raises KernelError when the kernel cannot be asked at all."""
         failures: list[Failure] = []
-        for source_nat, some in groupby(steps, lambda step: isinstance(step, SetSourceNat)):
-            failures += await (self._apply_source_nat if source_nat else self._apply)(list(some))
+        for beside, some in groupby(steps, lambda step: isinstance(step, SetSourceNat | SetAcceptance)):
+            failures += await (self._apply_beside if beside else self._apply)(list(some))
         return failures
 
     def close(self) -> None:
@@ -108,21 +117,32 @@ class Table:
     async def _apply(self, steps: Sequence[Step]) -> list[Failure]:
         barred = [f for step in steps if (f := self.source_nat.bars(step)) is not None]
         out = {id(f.step) for f in barred}
-        allowed: list[IpvsStep] = [s for s in steps if id(s) not in out and not isinstance(s, SetSourceNat)]
+        allowed: list[IpvsStep] = [
+            s for s in steps if id(s) not in out and not isinstance(s, SetSourceNat | SetAcceptance)
+        ]
         try:
             ipvs = self._ipvs or await self._open()
+            self._sync_links.starts(allowed)
             return [*barred, *await ipvs.apply(allowed)]
         except KernelError as error:
             self._lose(error)
             raise
 
-    async def _apply_source_nat(self, steps: Sequence[Step]) -> list[Failure]:
-        answers = [await self.source_nat.apply(s) for s in steps if isinstance(s, SetSourceNat)]
+    async def _apply_beside(self, steps: Sequence[Step]) -> list[Failure]:
+        answers = [await self._apply_rules(step) for step in steps]
         return [failure for failure in answers if failure is not None]
+
+    async def _apply_rules(self, step: Step) -> Failure | None:
+        match step:
+            case SetSourceNat():
+                return await self.source_nat.apply(step)
+            case SetAcceptance():
+                return await self._acceptance.apply(step)
+            case _:
+                return None
 
     async def _open(self) -> Kernel:
         ipvs = self._ipvs = await self._find()
-            self._sync_links.starts(allowed)
         info = await ipvs.info()
         self.words = f"IPVS {info.version}, {info.table_size} buckets"
         self._prepare()

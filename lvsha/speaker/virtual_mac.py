@@ -21,12 +21,13 @@ from lvsha.kernel.links import Link
 from lvsha.kernel.macvlan import Macvlans
 from lvsha.kernel.netlink import RefusedError
 from lvsha.kernel.sysctl import Sysctl
+from lvsha.model import virtual_interface
 from lvsha.speaker.spec import InstanceSpec
 
 
 def name_of(spec: InstanceSpec) -> str:
     """What an instance's macvlan is called."""
-    return f"vrrp{spec.family}.{spec.vrid}"
+    return virtual_interface(spec.family, spec.vrid)
 
 
 def mac_of(spec: InstanceSpec) -> bytes:

@@ -2,7 +2,7 @@
 
 Adding twice fails, a server needs its service, a service takes its servers with it, a role of
 the sync daemon runs once; a refusal stops nothing, as net/netfilter/ipvs/ip_vs_ctl.c does it. Beside it
-stands the source NAT, which is replaced as a whole.
+stand the source NAT and the accept mode, which are replaced as a whole.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from lvsha.model import (
     SyncDaemon,
     SyncRole,
     Timeouts,
+    UnacceptedState,
 )
 from lvsha.plan import (
     AddServer,
     AddService,
     DeleteServer,
     DeleteService,
+    SetAcceptance,
     SetServer,
     SetService,
     SetSourceNat,
@@ -50,6 +52,7 @@ class FakeIpvs:
     daemons: dict[SyncRole, SyncDaemon] = field(default_factory=dict)
     active: dict[tuple[ServiceKey, ServerKey], int] = field(default_factory=dict)
     source_nat: SourceNatState = SourceNatState()
+    unaccepted: UnacceptedState = UnacceptedState()
     applied: list[Step] = field(default_factory=list)
     gone: bool = False
     """No IPVS answers at all."""
@@ -72,7 +75,9 @@ class FakeIpvs:
             if keys is None or key in keys
         }
         daemons = frozenset(self.daemons.values())
-        return Observed(services, self.timeouts, daemons, self.source_nat if keys is None else None)
+        if keys is not None:
+            return Observed(services, self.timeouts, daemons)
+        return Observed(services, self.timeouts, daemons, self.source_nat, self.unaccepted)
 
     def carry_out(self, step: Step) -> Failure | None:
         """One step; what the kernel would refuse is refused."""
@@ -140,4 +145,6 @@ class FakeIpvs:
                     return errno.ESRCH
             case SetSourceNat(entries):
                 self.source_nat = SourceNatState(entries)
+            case SetAcceptance(addresses):
+                self.unaccepted = UnacceptedState(addresses)
         return 0

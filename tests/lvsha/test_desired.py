@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
+from typing import Any
 
-from lvsha.config import Passage, ServiceConfig, SyncConfig
+from lvsha.config import Config, Passage, ServiceConfig, SyncConfig, VipConfig, VrrpConfig
 from lvsha.desired import Knowledge, Target, desired, desired_services, place, target_of, targets
 from lvsha.health import Health, State
-from lvsha.model import Family, FwmarkKey, Method, Server, ServerKey, SyncRole
+from lvsha.model import Family, FwmarkKey, Method, Server, ServerKey, SyncRole, Unaccepted
 from lvsha.overrides import Kind, Override, Overrides, Selector
 from tests.lab.services import CHECK, config, server, service
 
@@ -196,3 +197,33 @@ def test_a_look_at_one_passage_finds_it() -> None:
     cfg = config(service(replace(server(1), passage=WAY)))
     assert list(desired_services(cfg, Knowledge({}), [WAY.service])) == [WAY.service]
     assert desired_services(cfg, Knowledge({}), [FwmarkKey(Family.IPV4, 9)]) == {}
+
+
+def pure(**settings: Any) -> Config:
+    """One instance of version 3 over IPv6, and no service."""
+    link_local, other = (VipConfig(ip_interface(a), "eth0") for a in ("fe80::1/64", "2001:db8::1/64"))
+    excluded = (
+        VipConfig(ip_interface("192.0.2.9/24"), "eth1"),
+        VipConfig(ip_interface("fe80::2/64"), "eth1"),
+    )
+    vrrp = VrrpConfig("v", "eth0", 51, 3, Family.IPV6, 100, 1.0, (link_local, other), excluded)
+    return replace(config(), vrrp={"v": replace(vrrp, **settings)})
+
+
+def test_packets_to_addresses_of_vrrp_are_taken_unless_it_says_otherwise() -> None:
+    """With accept = false to none that the instance holds, but an owner's packets are its own."""
+    assert desired(pure(), known()).unaccepted == frozenset()
+    addresses = {entry.address for entry in desired(pure(accept=False), known()).unaccepted or ()}
+    assert addresses == {ip_address(a) for a in ("fe80::1", "2001:db8::1", "192.0.2.9", "fe80::2")}
+    assert desired(pure(accept=False, priority=255), known()).unaccepted == frozenset()
+
+
+def test_a_link_local_address_is_one_on_the_interface_that_it_is_on() -> None:
+    """Which is that of the virtual MAC where there is one, but not for an address on another interface."""
+    plain = desired(pure(accept=False), known()).unaccepted or frozenset()
+    assert {(str(e.address), e.interface) for e in plain if e.interface} == {
+        ("fe80::1", "eth0"),
+        ("fe80::2", "eth1"),
+    }
+    virtual = desired(pure(accept=False, virtual_mac=True), known()).unaccepted or frozenset()
+    assert virtual - plain == {Unaccepted(ip_address("fe80::1"), "vrrp6.51")}

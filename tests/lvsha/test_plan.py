@@ -28,6 +28,8 @@ from lvsha.model import (
     SyncDaemon,
     SyncRole,
     Timeouts,
+    Unaccepted,
+    UnacceptedState,
     source_nat,
 )
 from lvsha.plan import (
@@ -35,6 +37,7 @@ from lvsha.plan import (
     AddService,
     DeleteServer,
     DeleteService,
+    SetAcceptance,
     SetServer,
     SetSourceNat,
     StartSync,
@@ -78,6 +81,13 @@ sync_daemons = st.builds(
 pools = st.lists(st.sampled_from([ip_address(f"10.0.1.{n}") for n in (1, 2, 3)]), min_size=1, max_size=2)
 
 
+unaccepted = st.builds(
+    Unaccepted,
+    st.sampled_from([ip_address("192.0.2.2"), ip_address("fe80::1")]),
+    st.sampled_from(["", "eth0"]),
+)
+
+
 def by_role(daemons: list[SyncDaemon]) -> frozenset[SyncDaemon]:
     """At most one daemon of each role."""
     return frozenset({d.role: d for d in daemons}.values())
@@ -105,6 +115,7 @@ def wishes(draw: st.DrawFn) -> Desired:
         source_nat=frozenset(draw(st.lists(entries_of(services), max_size=2, unique_by=lambda e: e.service)))
         if any(s.servers for s in services.values())
         else frozenset(),
+        unaccepted=frozenset(draw(st.lists(unaccepted, max_size=2))),
         timeouts=draw(st.builds(Timeouts, st.sampled_from([0, 600]), st.just(0), st.just(0))),
         sync=draw(st.none() | st.lists(sync_daemons, max_size=2).map(by_role)),
         owned=draw(st.sampled_from([None, frozenset[ServiceKey]()])),
@@ -126,7 +137,8 @@ def nat_of(entries: Iterable[SourceNat]) -> set[tuple[ServiceKey, ServerKey]]:
 def holds(table: FakeIpvs, wish: Desired) -> bool:
     """Whether everything that is wished for is there, and nothing of it is more."""
     there = table.table().services
-    return table.source_nat == SourceNatState(wish.source_nat or frozenset()) and all(
+    beside = (SourceNatState(wish.source_nat or frozenset()), UnacceptedState(wish.unaccepted or frozenset()))
+    return (table.source_nat, table.unaccepted) == beside and all(
         key in there
         and there[key].service == want.service
         and {k: s.server for k, s in there[key].servers.items()} == dict(want.servers)
@@ -284,6 +296,34 @@ def test_source_nat_that_was_not_looked_at_is_left_alone() -> None:
     """A look at a few services says nothing about source NAT, and neither does a wish about them."""
     assert plan(Desired(source_nat=frozenset({NAT1})), Observed()) == []
     assert plan(Desired(), Observed(source_nat=SourceNatState(frozenset({NAT1})))) == []
+
+
+DEAF = frozenset({Unaccepted(VIP)})
+
+
+def test_a_service_comes_to_an_address_whose_packets_pass() -> None:
+    """An address that gets a service and is to take packets takes them first."""
+    there = FakeIpvs(unaccepted=UnacceptedState(DEAF))
+    wanted = Desired({WEB: DesiredService(RR)}, unaccepted=frozenset())
+    assert plan(wanted, there.table()) == [SetAcceptance(frozenset()), AddService(WEB, RR)]
+
+
+def test_altered_accept_mode_is_put_right_and_the_reason_told() -> None:
+    """A rule too many costs one step, which says what was wrong, and is no trouble afterwards."""
+    there = FakeIpvs(unaccepted=UnacceptedState(DEAF, "a rule was added"))
+    (step,) = plan(Desired(unaccepted=DEAF), there.table())
+    assert str(step) == "drop packets to 1 address of VRRP (a rule was added)"
+    assert there.carry_out(step) is None
+    assert plan(Desired(unaccepted=DEAF), there.table()) == []
+    assert [str(s) for s in plan(Desired(unaccepted=frozenset()), there.table())] == [
+        "drop packets to no address of VRRP"
+    ]
+
+
+def test_accept_mode_that_was_not_looked_at_is_left_alone() -> None:
+    """A look at a few services says nothing about it, and neither does a wish about them."""
+    assert plan(Desired(unaccepted=DEAF), Observed()) == []
+    assert plan(Desired(), Observed(unaccepted=UnacceptedState(DEAF))) == []
 
 
 def test_the_order_of_a_pool_does_not_matter() -> None:

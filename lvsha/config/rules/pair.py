@@ -9,9 +9,9 @@ from lvsha.config.problems import Finding, KeyPath, did_you_mean, error, spell, 
 from lvsha.config.resolve import Resolved
 from lvsha.config.resolve.services import Draft
 from lvsha.config.resolve.vrrp import Instance
-from lvsha.config.rules.vrrp import OWNER, lease
+from lvsha.config.rules.vrrp import lease
 from lvsha.config.schema.values import shown
-from lvsha.config.settings import TrackService
+from lvsha.config.settings import OWNER, TrackService
 from lvsha.model import Address, Mode, family_of
 
 
@@ -114,7 +114,7 @@ def _held(draft: Draft, holders: dict[Address, Instance]) -> Iterator[Finding]:
     if instance is None:
         message = f"{address} is held by no VRRP instance, so it does not move at a failover"
         yield warning((*draft.path, "address"), message, "add it to the addresses of an instance")
-    elif not instance.config.accept:
+    elif not instance.config.accepts:
         message = (
             f"drops what is sent to {address} before IPVS sees it, so {spell(draft.path)} would get no packet"
         )

@@ -10,6 +10,7 @@ from lvsha.config.problems import Finding, KeyPath, error, spell, warning
 from lvsha.config.resolve.vrrp import Instance
 from lvsha.config.schema.values import shown, spoken
 from lvsha.config.settings import (
+    OWNER,
     Interface,
     KeyAuth,
     PasswordAuth,
@@ -24,7 +25,6 @@ from lvsha.config.settings import (
 )
 from lvsha.model import Address, Family, family_of
 
-OWNER = 255
 COUNT = 255
 """The packet's count of addresses is one byte."""
 
@@ -157,8 +157,6 @@ def _owner(instance: Instance) -> Iterator[Finding]:
     why = "priority 255 owns the addresses"
     if not config.preempt:
         yield error((*path, "preempt"), f"{why}, and an owner always preempts (RFC 9568, 6.1)", _below())
-    if not config.accept:
-        yield error((*path, "accept"), f"{why}, and an owner always takes their packets", _below())
     for key in ("preempt_delay", "start_delay"):
         if getattr(config, key):
             yield error((*path, key), f"{why}, and an owner is master at once (RFC 9568, 6.4.1)", _below())

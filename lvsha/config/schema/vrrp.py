@@ -250,7 +250,9 @@ class VrrpTable(Table):
     start_delay: Pause = 0.0
     """After a start, so long as backup whatever happens."""
     accept: bool = True
-    """Take packets to the addresses while master."""
+    """Take packets to the addresses while master. With `false` they are dropped, apart from IPv6 neighbour
+    discovery; ARP is answered. For addresses that are gateways alone: what this node sends from them gets no
+    answer either. An owner (priority 255) takes them always."""
     checksum: Literal["pseudo-header", "plain", "rfc9568"] | None = None
     """What a version 3 advert's checksum over IPv4 covers: with the pseudo header (keepalived's way, the
     default), or the message alone (`plain`, also spelt `rfc9568`). Either is accepted."""

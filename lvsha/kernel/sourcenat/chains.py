@@ -157,13 +157,13 @@ def _table_script(name: str, wanted: Table, there: Table) -> Iterator[str]:
 # --- and back -------------------------------------------------------------------------------------
 
 
-def saved(text: str) -> Tables:
-    """What is lvsha's in the words of iptables-save."""
-    found = {"mangle": Table(), "nat": Table()}
+def saved(text: str, names: Collection[str] = ("mangle", "nat")) -> Tables:
+    """What is lvsha's of these tables, in the words of iptables-save."""
+    found = {name: Table() for name in names}
     table = Table()
     for line in text.splitlines():
         if line.startswith("*"):
-            table = found.setdefault(line[1:], Table())
+            table = found.get(line[1:], Table())
         elif line.startswith(f":{OWN}"):
             table.chains[line[1:].split(" ")[0]] = []
         elif line.startswith(f"-A {OWN}"):
@@ -180,7 +180,7 @@ def read(family: Family, there: Tables) -> SourceNatState:
         entries = frozenset(_entries(family, there["nat"]))
     except (LookupError, ValueError):
         entries = frozenset()
-    return SourceNatState(entries, _difference(there, tables(family, entries)))
+    return SourceNatState(entries, difference(there, tables(family, entries)))
 
 
 _LINE = re.compile(
@@ -219,7 +219,7 @@ def _key(family: Family, found: re.Match[str]) -> ServiceKey:
     return AddressKey(protocol, ip_address(found["address"]), int(found["vport"] or 0))
 
 
-def _difference(there: Tables, wanted: Tables) -> str:
+def difference(there: Tables, wanted: Tables) -> str:
     """The first thing that is other than it should be, in words; empty: nothing is."""
     for name, want in wanted.items():
         have = there[name]

@@ -32,11 +32,7 @@ class Iptables:
     @staticmethod
     async def refusal() -> str:
         """Why this kernel or machine cannot do it; empty: it can."""
-        name = PROGRAMS[Family.IPV4]
-        if program.find(f"{name}-restore") is None:
-            return f"there is no program `{name}`: install the package iptables"
-        done = await program.run([name, "-w", str(_LOCK), "-t", "nat", "-S", "POSTROUTING"])
-        return done.words if done.status else ""
+        return await refusal("nat", "POSTROUTING")
 
     async def observe(self) -> SourceNatState:
         """What is there, of both families. Raises KernelError."""
@@ -46,13 +42,11 @@ class Iptables:
 
     async def replace(self, entries: Collection[SourceNat]) -> None:
         """Put these in the place of what is there. Raises KernelError."""
-        for family, name in PROGRAMS.items():
+        for family in PROGRAMS:
             text = chains.script(chains.tables(family, entries), await self._saved(family))
             if not text:
                 continue
-            done = await program.run([f"{name}-restore", "--noflush", "-w", str(_LOCK)], text.encode())
-            if done.status:
-                raise KernelError(f"{name}-restore refuses the chains {chains.OWN}*: {done.words}")
+            await restore(family, text)
             # What was written a moment ago is what is there, in whatever words another version shows it.
             mine = frozenset(entry for entry in entries if entry.service.family is family)
             self._known[family] = (await self._saved(family), SourceNatState(mine))
@@ -63,8 +57,29 @@ class Iptables:
         return known[1] if known is not None and known[0] == there else chains.read(family, there)
 
     async def _saved(self, family: Family) -> Tables:
-        # Without a table's name it shows those that are in use, and brings none into use.
-        done = await program.run([f"{PROGRAMS[family]}-save"])
-        if done.status:
-            raise KernelError(f"{PROGRAMS[family]}-save fails: {done.words}")
-        return chains.saved(done.output.decode(errors="replace"))
+        return chains.saved(await save(family))
+
+
+async def refusal(table: str, chain: str) -> str:
+    """Why this kernel or machine has no such table; empty: it has."""
+    name = PROGRAMS[Family.IPV4]
+    if program.find(f"{name}-restore") is None:
+        return f"there is no program `{name}`: install the package iptables"
+    done = await program.run([name, "-w", str(_LOCK), "-t", table, "-S", chain])
+    return done.words if done.status else ""
+
+
+async def save(family: Family) -> str:
+    """Every table of a family that is in use; brings none into use. Raises KernelError."""
+    done = await program.run([f"{PROGRAMS[family]}-save"])
+    if done.status:
+        raise KernelError(f"{PROGRAMS[family]}-save fails: {done.words}")
+    return done.output.decode(errors="replace")
+
+
+async def restore(family: Family, text: str) -> None:
+    """Carry out a script, each of its tables at one stroke. Raises KernelError."""
+    name = PROGRAMS[family]
+    done = await program.run([f"{name}-restore", "--noflush", "-w", str(_LOCK)], text.encode())
+    if done.status:
+        raise KernelError(f"{name}-restore refuses the chains {chains.OWN}*: {done.words}")

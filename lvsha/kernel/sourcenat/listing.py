@@ -34,12 +34,12 @@ _STRANGE = (LookupError, TypeError, ValueError, AttributeError)
 
 def read(family: Family, listing: Iterable[Object]) -> SourceNatState:
     """What a listing of the table (`nft -j list table ip lvsha`) holds, and how it differs from `table()`."""
-    found = [plain for each in listing if "metainfo" not in each and (plain := _plain(each))]
+    found = plain(listing)
     try:
         entries = frozenset(_entries(family, found))
     except _STRANGE:
         entries = frozenset()
-    return SourceNatState(entries, _difference(found, table(family, entries)))
+    return SourceNatState(entries, difference(found, table(family, entries)))
 
 
 def _entries(family: Family, objects: list[Object]) -> Iterator[SourceNat]:
@@ -101,6 +101,11 @@ _KEYS: Mapping[str, Callable[[Family, list[Any]], tuple[ServiceKey, ServerKey]]]
 }
 
 
+def plain(listing: Iterable[Object]) -> list[Object]:
+    """The objects of a listing as `difference` compares them."""
+    return [_plain(each) for each in listing if "metainfo" not in each]
+
+
 def _plain(each: Object) -> Object:
     """An object without what the kernel adds, its unordered parts in order."""
     ((kind, content),) = each.items()
@@ -110,9 +115,9 @@ def _plain(each: Object) -> Object:
     return {kind: kept}
 
 
-def _difference(there: list[Object], wanted: list[Object]) -> str:
+def difference(there: list[Object], wanted: list[Object]) -> str:
     """The first thing that is other than it should be, in words; empty: nothing is."""
-    have, want = _parts(there), _parts([_plain(each) for each in wanted])
+    have, want = _parts(there), _parts(plain(wanted))
     for name in want:
         if name not in have:
             return f"there is no {name}"

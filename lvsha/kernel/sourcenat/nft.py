@@ -36,10 +36,7 @@ class Nft:
     @staticmethod
     async def refusal() -> str:
         """Why this kernel or machine cannot do it; empty: it can."""
-        if program.find("nft") is None:
-            return "there is no program `nft`: install the package nftables"
-        done = await program.run(["nft", "--check", "--file", "-"], _PROBE)
-        return f"nft: {done.words}" if done.status else ""
+        return await refusal(_PROBE)
 
     async def observe(self) -> SourceNatState:
         """What is there, of both families. Raises KernelError."""
@@ -50,9 +47,7 @@ class Nft:
     async def replace(self, entries: Collection[SourceNat]) -> None:
         """Put these in the place of what is there, at one stroke. Raises KernelError, and changes nothing."""
         commands = await asyncio.to_thread(self._commands, entries)
-        done = await program.run(["nft", "--json", "--file", "-"], commands)
-        if done.status:
-            raise KernelError(f"nft refuses the table {NAME}: {done.words or f'status {done.status}'}")
+        await transact(commands, NAME)
         for family in FAMILIES:
             mine = frozenset(entry for entry in entries if entry.service.family is family)
             self._there[family] = bool(mine)
@@ -84,13 +79,32 @@ class Nft:
         return known[1]
 
     async def _list(self, family: Family) -> bytes | None:
-        """The listing of a family's table; None: there is no such table."""
-        done = await program.run(["nft", "--json", "list", "table", FAMILIES[family], NAME])
-        if done.status == 0:
-            return done.output
-        if _ABSENT in done.words:
-            return None
-        raise KernelError(f"nft cannot list the table {FAMILIES[family]} {NAME}: {done.words}")
+        return await listed(FAMILIES[family], NAME)
+
+
+async def refusal(probe: bytes) -> str:
+    """Why this kernel or machine cannot do what the commands of the probe say; empty: it can."""
+    if program.find("nft") is None:
+        return "there is no program `nft`: install the package nftables"
+    done = await program.run(["nft", "--check", "--file", "-"], probe)
+    return f"nft: {done.words}" if done.status else ""
+
+
+async def transact(commands: bytes, name: str) -> None:
+    """Carry out commands about a table, all or none. Raises KernelError."""
+    done = await program.run(["nft", "--json", "--file", "-"], commands)
+    if done.status:
+        raise KernelError(f"nft refuses the table {name}: {done.words or f'status {done.status}'}")
+
+
+async def listed(family: str, name: str) -> bytes | None:
+    """The listing of a table; None: there is no such table. Raises KernelError."""
+    done = await program.run(["nft", "--json", "list", "table", family, name])
+    if done.status == 0:
+        return done.output
+    if _ABSENT in done.words:
+        return None
+    raise KernelError(f"nft cannot list the table {family} {name}: {done.words}")
 
 
 def _digest(raw: bytes) -> str:

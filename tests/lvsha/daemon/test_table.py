@@ -9,11 +9,13 @@ import pytest
 from lvsha.daemon.table import Table
 from lvsha.errors import KernelError
 from lvsha.kernel.ipvs import AbsentError, Info
-from lvsha.model import Desired, SyncDaemon, SyncRole
-from lvsha.plan import AddService, StartSync, plan
+from lvsha.model import Desired, SyncDaemon, SyncRole, UnacceptedState
+from lvsha.plan import AddService, SetAcceptance, StartSync, plan
 from tests.lab.fake_ipvs import FakeIpvs
 from tests.lab.hearing import Hearing
+from tests.lab.network import Network
 from tests.lab.services import service
+from tests.lab.unaccepted import ENTRIES
 
 WEB = service()
 
@@ -153,3 +155,16 @@ async def test_a_sync_daemon_on_a_former_interface_is_not_taken_for_a_wanted_one
     assert str(stop) == "stop sync backup on nowhere0 (gone)"
     assert await desk.table.apply([stop]) == []
     assert (await desk.table.observe()).sync == {wanted}
+
+
+@pytest.mark.net
+async def test_accept_mode_needs_no_ipvs(said: Hearing) -> None:
+    """A pure VRRP pair drops packets where there is no IPVS; a look at services says nothing of it."""
+    desk = Desk(needed=False, absent=True)
+    net = Network()
+    net.node("lb1")
+    with net, net["lb1"].entered():
+        assert await desk.table.apply([SetAcceptance(ENTRIES)]) == []
+        assert (await desk.table.observe()).unaccepted == UnacceptedState(ENTRIES)
+        assert (await desk.table.observe([WEB.key])).unaccepted is None
+    assert said == []

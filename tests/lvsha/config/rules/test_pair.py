@@ -136,6 +136,12 @@ def test_refused_packets(desk: Desk) -> None:
     assert "services.web would get no packet" in problem.message
 
 
+def test_an_owner_refuses_no_packets(desk: Desk) -> None:
+    """Its addresses are its own, so accept = false means nothing to it."""
+    text = PUBLIC + "accept = false\npriority = 255\n" + SERVICE.replace("10.0.0.11", "192.0.2.11")
+    assert desk.warnings(text) == []
+
+
 def test_nat_without_a_gateway_that_moves(desk: Desk) -> None:
     """Replies of NAT servers come back through their gateway, which must be on the master."""
     problem = desk.warning(PUBLIC + SERVICE)

@@ -61,7 +61,6 @@ WRONG = [
     ({"version": "2", "auth": '{ password = "äöüäö" }'}, "auth.password", "longer than the 8 bytes", ""),
     ({"version": "2", "auth": KEY}, "auth.keys", "goes with version 3 here", "version = 3"),
     ({"priority": "255", "preempt": "false"}, "preempt", "an owner always preempts", "254"),
-    ({"priority": "255", "accept": "false"}, "accept", "an owner always takes their packets", "254"),
     ({"priority": "255", "preempt_delay": "5"}, "preempt_delay", "an owner is master at once", "254"),
     ({"priority": "255", "start_delay": "5"}, "start_delay", "an owner is master at once", "254"),
     (
@@ -121,6 +120,8 @@ RIGHT: list[dict[str, str]] = [
     {"interval": "0.29"},
     {"checksum": '"plain"'},
     {"priority": "255", "track": '[{ interface = "eth1" }]'},
+    {"accept": "false"},
+    {"priority": "255", "accept": "false"},
     {"preempt_delay": "5"},
     {"unicast": "true", "peers": PEERS, "ttl_min": "64"},
     {"lease": "4"},
