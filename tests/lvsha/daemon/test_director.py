@@ -275,6 +275,7 @@ async def test_a_reload_waits_for_no_verdict_that_will_never_come(tmp_path: Path
 async def test_a_result_that_comes_after_its_check_has_gone_is_forgotten(tmp_path: Path) -> None:
     """When the check returns one day, an old verdict is not taken for a new one."""
     d = director(tmp_path)
+    report(d, 2, True)
     await d.reconfigure(config(OTHER))
     report(d, 2, True)
     await d.reconfigure(config(WEB))
@@ -291,6 +292,15 @@ async def test_a_reload_tells_how_services_stand_now(tmp_path: Path, said: Heari
     await d.found(Observed())
     assert d.words["web"] is Word.OK
     assert [e["event"] for e in said][-1] == "service.ok"
+
+
+async def test_nothing_is_left_of_a_service_that_is_gone(tmp_path: Path) -> None:
+    """`status` does not warn for ever of one that was down when a reload took it away."""
+    d = director(tmp_path)
+    report(d, 1, False, False, False)
+    assert d.words["other"] is Word.DOWN
+    await d.reconfigure(config(WEB))
+    assert list(d.words) == ["web"]
 
 
 async def test_a_service_is_not_said_to_be_ok_before_every_verdict(tmp_path: Path, said: Hearing) -> None:
@@ -317,6 +327,7 @@ async def test_what_is_found_at_the_start_is_adopted_once(tmp_path: Path) -> Non
 async def test_a_reload_keeps_verdicts_and_adopts_what_changed(tmp_path: Path) -> None:
     """A changed check has no verdict yet: its server stays as it is in the table."""
     d = director(tmp_path)
+    await d.found(Observed())
     report(d, 1, True)
     report(d, 2, True)
     assert server(2).check is not None
@@ -345,6 +356,16 @@ def test_what_is_gone_is_owned_no_more(tmp_path: Path) -> None:
     d.own([WEB.key, OTHER.key])
     d.disown(but={OTHER.key})
     assert d.wanted()[1].owned == director(tmp_path).wanted()[1].owned == frozenset({OTHER.key})
+
+
+def test_what_is_recorded_is_not_written_again(tmp_path: Path) -> None:
+    """A look every second is no reason to wear out a disk."""
+    d = director(tmp_path)
+    d.own([WEB.key])
+    before = (tmp_path / "owned.json").stat()
+    d.own([WEB.key])
+    d.disown(but={WEB.key})
+    assert (tmp_path / "owned.json").stat().st_ino == before.st_ino
 
 
 def test_a_full_disk_does_not_stop_directing(tmp_path: Path, said: Hearing) -> None:

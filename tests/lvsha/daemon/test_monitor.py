@@ -11,6 +11,7 @@ from ipaddress import ip_address
 import pytest
 
 import checks
+from lvsha.daemon import monitor
 from lvsha.daemon.monitor import Monitor, probe
 from lvsha.desired import Target
 from lvsha.health import Health
@@ -85,6 +86,34 @@ async def test_a_settled_verdict_is_checked_at_the_interval() -> None:
     async with running(ward.monitor, [target(1)]):
         begun = await ward.until(target(1), 5)
     assert all(at - start >= n * QUICK.interval for n, at in enumerate(begun))
+
+
+async def test_what_came_late_is_not_made_up_for() -> None:
+    """After a probe that took five intervals the next ones keep their distance: no burst for the tired."""
+    ward = Ward()
+    one, first = Target(replace(QUICK, interval=0.05), ip_address("10.0.0.1"), 80), True
+
+    async def slow_at_first(target: Target) -> checks.Outcome:
+        nonlocal first
+        outcome = await ward.probe(target)
+        if first:
+            first = False
+            await asyncio.sleep(5 * target.check.interval)
+        return outcome
+
+    ward.monitor = Monitor(ward.report, probe=slow_at_first)
+    async with running(ward.monitor, [one]):
+        begun = await ward.until(one, 4)
+    assert begun[3] - begun[1] >= 2 * 0.05
+
+
+async def test_a_first_probe_comes_within_an_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many checks begin together, spreading them makes no server wait longer than that."""
+    monkeypatch.setattr(monitor, "SPREAD", 60.0)
+    ward = Ward()
+    async with running(ward.monitor, [target(n) for n in range(1, 6)]):
+        for n in range(1, 6):
+            await ward.until(target(n), 1)
 
 
 async def test_a_verdict_in_the_making_is_hurried() -> None:
