@@ -51,25 +51,35 @@ class Keepalived:
         """Let it go on."""
         self._process.signal(signal.SIGCONT, group=True)
 
+    async def kill(self) -> None:
+        """SIGKILL, all of it."""
+        self._process.signal(signal.SIGKILL, group=True)
+        await self._process.wait()
+
     async def stop(self) -> None:
         """An orderly stop: it resigns."""
         await self._process.stop()
 
 
 @asynccontextmanager
-async def keepalived(node: Node, directory: Path, text: str) -> AsyncIterator[Keepalived]:
-    """A running keepalived with this configuration; killed at the end, if it still runs."""
+async def keepalived(
+    node: Node, directory: Path, text: str, *, part: str = "vrrp"
+) -> AsyncIterator[Keepalived]:
+    """A running keepalived with this configuration; killed at the end, if it still runs.
+
+    `part`: its `vrrp` alone, or its `check` alone, which writes IPVS.
+    """
     home = directory / f"keepalived-{node.name}"
     home.mkdir(parents=True, exist_ok=True)
     (home / "keepalived.conf").write_text(f"global_defs {{\n  script_user root\n}}\n{text}")
-    pids = [f"--{kind}={home / name}" for kind, name in (("pid", "pid"), ("vrrp_pid", "vrrp.pid"))]
+    pids = [f"--{kind}={home / kind}" for kind in ("pid", "vrrp_pid", "checkers_pid")]
     process = await spawn(
         node,
         "keepalived",
         "--dont-fork",
         "--log-console",
         "--log-detail",
-        "--vrrp",
+        f"--{part}",
         f"--use-file={home / 'keepalived.conf'}",
         *pids,
     )
