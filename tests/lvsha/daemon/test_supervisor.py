@@ -14,6 +14,7 @@ import pytest
 
 from tests.lab.director import Director, directing
 from tests.lab.network import topology
+from tests.lab.process import start
 
 pytestmark = pytest.mark.net
 
@@ -37,6 +38,19 @@ async def test_an_orderly_stop_ends_with_0(lb1: Director) -> None:
     assert await lb1.process.stop() == 0
     assert lb1.process.events[-1]["event"] == "daemon.stopped"
     assert not lb1.socket.exists()
+
+
+async def test_who_follows_the_events_does_not_hold_up_a_stop(lb1: Director) -> None:
+    """An open stream is ended, and its reader learns why; the stop is as orderly as any."""
+    assert lb1.process is not None
+    follower = await start(lb1.node, "lvsha.cli", "--socket", str(lb1.socket), "--json", "events", "-f")
+    await follower.event("daemon.ready")  # the past has been told
+    await lb1.reload("[ipvs]\nlook = 5\n")
+    await follower.event("reload.done")
+    assert await lb1.process.stop() == 0
+    assert not [e for e in lb1.process.events if e["event"] in ("process.hung", "daemon.failed")]
+    assert await follower.wait() == 3
+    assert "stopping" in "".join(follower.errors)
 
 
 async def test_a_reload_says_what_changed(lb1: Director) -> None:
