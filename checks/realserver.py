@@ -4,7 +4,7 @@ Logs in by SSH, reads the settings (`audit/script.py`: a shell, `ip` and /proc a
 judges them. A server that would answer ARP for the service's address fails, with a detail that names the
 setting and what mends it, before it takes the address away from the director.
 
-This asks nothing of the service itself.
+Of the service itself it asks one thing, that its port accepts connections: a server is checked by one check.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ class Realserver:
     """The server's interfaces that must keep still. Empty: all."""
     directors: tuple[str, ...] = ()
     """Addresses of the directors: none may be the server's default gateway. Empty: nothing is said of it."""
+    service: str = ""
+    """ADDRESS:PORT that must accept TCP connections as well. Empty: the server's own in a TCP service."""
     user: str = ""
     """User to log in as; need not be root."""
     key: str = ""
@@ -59,6 +61,7 @@ class Realserver:
         settings.require(
             settings.one_of("mode", self.mode, ("", *MODES)),
             problems(self.vips, self.local, self.device, self.interfaces, self.directors),
+            [] if not self.service or _target(self.service) else [_NO_TARGET.format(self.service)],
         )
         _ = self.login
         if self.mode and self.vips:
@@ -77,10 +80,10 @@ class Realserver:
             mark=self.mark,
         )
 
-    def completed(self, mode: str, vip: str, tunnel: Encapsulation, local: str) -> Realserver:
+    def completed(self, mode: str, vip: str, tunnel: Encapsulation, local: str, service: str) -> Realserver:
         """The same, with what was left open taken from the service. Raises SettingsError."""
-        mode = self.mode or mode
-        filled = replace(self, mode=mode, vips=self.vips or ((vip,) if vip else ()))
+        mode, vips = self.mode or mode, self.vips or ((vip,) if vip else ())
+        filled = replace(self, mode=mode, vips=vips, service=self.service or service)
         if mode != "tun":
             return filled
         return replace(filled, tunnel=self.tunnel or tunnel, local=self.local or local)
@@ -100,10 +103,17 @@ class Realserver:
 
     async def probe(self, address: str, port: int) -> Outcome:
         """Look at the target once."""
+        await self._knock()
         facts = await look(self.login, address, port)
         wrong = [f for f in examine(self.preparation(address), facts) if f.severity is Severity.ERROR]
         what = f"server {endpoint(address, port)}{via(self.source, self.mark)}"
         return Outcome(ok=not wrong, detail=f"{what} {_told(self, wrong)}")
+
+    async def _knock(self) -> None:
+        """See that the service's port accepts connections; raises OSError."""
+        if (target := _target(self.service)) is not None:
+            with await connect(*target, source=self.source, mark=self.mark):
+                pass
 
 
 async def look(login: Ssh, address: str, port: int) -> Facts:
@@ -119,8 +129,21 @@ async def look(login: Ssh, address: str, port: int) -> Facts:
         raise ProbeError(str(error)) from error
 
 
+_NO_TARGET = "service: {!r} is not ADDRESS:PORT"
+
+
+def _target(text: str) -> tuple[str, int] | None:
+    """Address and port of `10.0.0.5:80` or `[2001:db8::5]:80`."""
+    address, _, port = text.rpartition(":")
+    address = address.removeprefix("[").removesuffix("]")
+    if not settings.is_address(address) or not port.isdecimal() or not 0 < int(port[:6]) < 65536:
+        return None
+    return address, int(port)
+
+
 def _told(check: Realserver, wrong: list[Finding]) -> str:
     if not wrong:
-        return f"is ready for {', '.join(check.vips)} in mode {check.mode}"
+        service = f", {check.service} accepts connections" if check.service else ""
+        return f"is ready for {', '.join(check.vips)} in mode {check.mode}{service}"
     more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
     return f"{wrong[0]}{more}"

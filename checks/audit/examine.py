@@ -121,7 +121,7 @@ def _answers(facts: Facts, device: str) -> bool:
 
 
 def _ways(wanted: Preparation, facts: Facts) -> Iterator[Finding]:
-    """The way back to the clients does not lead over the director, and direct routing has one layer 2."""
+    """The way back to the clients does not lead over a director."""
     for route in facts.routes:
         if wanted.of(route.via.version):
             setting = f"default route (IPv{route.via.version})"

@@ -142,8 +142,9 @@ class SetSysctl:
 class AddAddress:
     """Hold a service's address on a device where nobody asks for it.
 
-    It is one that the kernel never chooses by itself as the source of what the server begins: of scope
-    host (IPv4, inet_select_addr() in net/ipv4/devinet.c), deprecated (IPv6, RFC 6724 rule 3).
+    It is one that the kernel does not choose by itself as the source of what the server begins: of scope
+    host (IPv4, inet_select_addr() in net/ipv4/devinet.c), or deprecated, which comes after every other
+    address of its scope (IPv6, RFC 6724 section 5 rule 3).
     """
 
     address: str

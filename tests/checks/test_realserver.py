@@ -25,8 +25,9 @@ VIP = "192.0.2.100"
 def test_what_makes_no_sense() -> None:
     """Settings are judged at once: words, addresses, the login, and all of it together."""
     with pytest.raises(SettingsError) as wrong:
-        Realserver(mode="nat", vips=("www",), interfaces=("a b",))
-    assert [problem.partition(":")[0] for problem in wrong.value.problems] == ["mode", "vips", "interfaces"]
+        Realserver(mode="nat", vips=("www",), interfaces=("a b",), service="10.0.0.1:99999")
+    fields = [problem.partition(":")[0] for problem in wrong.value.problems]
+    assert fields == ["mode", "vips", "interfaces", "service"]
     with pytest.raises(SettingsError, match="user: missing"):
         Realserver(mode="dr", vips=(VIP,))
     with pytest.raises(SettingsError, match="device: is of mode tun only"):
@@ -37,14 +38,14 @@ def test_what_is_left_open_comes_from_the_service() -> None:
     """Mode, address, encapsulation and the tunnels' end are filled in; what was written stays."""
     check = Realserver(user="a", key="/k", known_hosts="/h")
     gue = Encapsulation("gue", 6080)
-    assert check.completed("tun", VIP, gue, "10.0.1.11").preparation("") == Preparation(
-        "tun", (VIP,), gue, "10.0.1.11"
-    )
-    assert check.completed("dr", VIP, Encapsulation(), "10.0.1.11").preparation("") == Preparation(
-        "dr", (VIP,)
-    )
-    written = replace(check, mode="tun", vips=("192.0.2.200",), tunnel=Encapsulation("gre"), local="10.9.9.9")
-    assert written.completed("dr", VIP, gue, "10.0.1.11") == written
+    filled = check.completed("tun", VIP, gue, "10.0.1.11", "10.0.1.11:80")
+    assert filled.preparation("") == Preparation("tun", (VIP,), gue, "10.0.1.11")
+    assert filled.service == "10.0.1.11:80"
+    filled = check.completed("dr", VIP, Encapsulation(), "10.0.1.11", "")
+    assert filled.preparation("") == Preparation("dr", (VIP,))
+    written = replace(check, mode="tun", vips=("192.0.2.200",), tunnel=Encapsulation("gre"))
+    written = replace(written, local="10.9.9.9", service="[2001:db8::1]:8080")
+    assert written.completed("dr", VIP, gue, "10.0.1.11", "10.0.1.11:80") == written
 
 
 def test_tunnels_end_where_the_probe_goes() -> None:
@@ -118,9 +119,24 @@ async def test_a_server_becomes_ready(tmp_path: Path) -> None:
         server.node.ip(f"address add {VIP}/32 dev lo scope host")
         last = await server.audit()
         assert (last.status, f"is ready for {VIP} in mode dr" in last.output) == (0, True), last
+        # A service that is not there is said as well, before anything is looked at.
+        shut = await server.audit("--service", "10.0.1.11:80")
+        assert (shut.status, "TCP connect to 10.0.1.11:80: refused" in shut.output) == (1, True), shut
+        opened = await server.audit("--service", f"10.0.1.11:{server.sshd.port}")
+        assert (opened.status, opened.output.endswith("accepts connections")) == (0, True), opened
         # The director as the server's way out is no good in mode dr.
         last = await server.audit("--directors", "10.0.1.1")
         assert "default route (IPv4) is via 10.0.1.1" in last.output
+
+
+@pytest.mark.net
+async def test_a_key_that_can_do_nothing_else(tmp_path: Path) -> None:
+    """The script as a forced command: what the director sends is not read, what it is told is the same."""
+    printed = await run(None, module="checks.audit")
+    (tmp_path / "audit").write_text(f"{printed.output}\n")
+    async with serving(tmp_path, f"ForceCommand /bin/sh {tmp_path}/audit") as server:
+        result = await server.audit()
+        assert "net.ipv4.conf.back.arp_ignore is 0" in result.output
 
 
 @pytest.mark.net

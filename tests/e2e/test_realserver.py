@@ -210,6 +210,7 @@ async def test_a_server_that_would_steal_the_address(tmp_path: Path) -> None:
     (tmp_path / "ssh").mkdir()
     async with net:
         rs1 = net["rs1"]
+        await real_server(rs1)
         rs1.ip(f"address add {FOUR}/32 dev lo")
         sshd = await start_sshd(rs1, tmp_path / "ssh")
         told = await check(rs1, "--mode", "dr", "--vip", FOUR)

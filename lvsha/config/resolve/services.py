@@ -148,36 +148,27 @@ class Services:
             check = self._checks.find(entry.check, (*path, "check"))
         else:
             check = own if asked is not None else named.check
-        mode, tunnel = Mode(entry.mode or service.mode), _tunnel(entry.tunnel)
-        if check is not None:
-            check = self._complete(check, mode, service.address, tunnel, named.address, (*path, "check"))
-        return ServerConfig(
+        config = ServerConfig(
             name=named.name,
             address=named.address,
             port=entry.port if entry.port is not None else service.port or 0,
-            mode=mode,
+            mode=Mode(entry.mode or service.mode),
             weight=named.weight if entry.weight is None else entry.weight,
             upper=entry.upper,
             lower=entry.lower,
-            tunnel=tunnel,
+            tunnel=_tunnel(entry.tunnel),
             check=check,
         )
+        return self._complete(config, service, (*path, "check"))
 
-    def _complete(
-        self,
-        check: CheckConfig,
-        mode: Mode,
-        vip: Address | None,
-        tunnel: Tunnel,
-        server: Address,
-        path: KeyPath,
-    ) -> CheckConfig | None:
-        match complete(check, mode, vip, tunnel, server, path):
-            case CheckConfig() as whole:
+    def _complete(self, config: ServerConfig, service: ServiceTable, path: KeyPath) -> ServerConfig:
+        tcp = service.fwmark is None and service.protocol in (None, "tcp")
+        match complete(config, service.address, path, tcp=tcp):
+            case ServerConfig() as whole:
                 return whole
             case finding:
                 self._findings.add(finding)
-                return None
+                return config
 
     def _named(self, entry: ServerTable, path: KeyPath) -> NamedServer | None:
         match entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ import pytest
 from checks.audit import Encapsulation, Preparation
 from lvsha.errors import InputError
 from lvsha.realserver import file
+from tests.lab.desk import Desk
 
+DOCUMENT = Path(__file__).parents[3] / "docs" / "realserver.md"
 DR = 'mode = "dr"\nvips = ["192.0.2.100"]\n'
 
 
@@ -65,3 +68,12 @@ def test_no_file(tmp_path: Path) -> None:
         file.read(tmp_path / "realserver.toml")
     with pytest.raises(InputError, match="not a regular file"):
         file.read(tmp_path)
+
+
+def test_the_examples_of_the_document(tmp_path: Path) -> None:
+    """docs/realserver.md shows a file as it can be read, and a check that the director takes."""
+    mine, directors = re.findall(r"```toml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    path = tmp_path / "realserver.toml"
+    path.write_text(mine)
+    assert file.read(path).tunnel == Encapsulation("gue", 6080)
+    assert Desk(tmp_path).report(directors).errors == ()
