@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import fullnat
-from tests.lab.fullnat import DNS, ECHO, POOL, POOL6, VIP, VIP6, WEB, Site, local
+from tests.lab.fullnat import DNS, ECHO, POOL, POOL6, VIP, VIP6, WEB, Site, local, syn
 from tests.lab.process import spawn
 
 pytestmark = [pytest.mark.nft, pytest.mark.slow]
@@ -39,7 +39,7 @@ async def test_a_pair_with_nftables(tmp_path: Path) -> None:
 
 
 async def _traffic(site: Site) -> None:
-    """Over either family and protocol servers see the local address that the hash says."""
+    """Over either family and protocol servers see the local address that the hash says, and no timestamps."""
     for address, pool, prefix in ((VIP, POOL, "192.0.2."), (VIP6, POOL6, "2001:db8:1::")):
         clients = [f"{prefix}{n}" for n in range(11, 17)]
         expected = [local(client, pool) for client in clients]
@@ -50,6 +50,8 @@ async def _traffic(site: Site) -> None:
                 for client in clients
             ]
             assert [answer.seen for answer in answers] == expected
+        source = local(f"{prefix}10", pool)
+        assert "TS val" not in await syn(site.net, site.client, address, source)
 
 
 async def _repair(site: Site) -> None:

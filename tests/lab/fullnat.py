@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.lab.client import Client, start_client
 from tests.lab.director import Director, directing
 from tests.lab.network import Network, topology
-from tests.lab.process import SLOWNESS
+from tests.lab.process import SLOWNESS, spawn
 from tests.lab.servers import RealServer, real_server
 
 VIP, VIP6 = "192.0.2.100", "2001:db8:1::100"
@@ -180,3 +180,16 @@ def _final(a: int, b: int, c: int) -> int:
         c = ((c ^ b) - _rol(b, bits)) & 0xFFFFFFFF
         a, b, c = b, c, a
     return b
+
+
+async def syn(net: Network, client: Client, address: str, source: str) -> str:
+    """The first packet of a connection that reaches rs1 from a local address, as tcpdump shows it."""
+    words = f"src host {source} and dst port 7007"
+    dump = await spawn(net["rs1"], "tcpdump", "-nlc", "1", "-i", "back", *words.split())
+    await dump.line("listening on")
+    for _ in range(2):
+        await client.ask(address, ECHO, "tcp")
+    await dump.wait()
+    (packet,) = dump.output
+    assert "Flags [S]" in packet
+    return packet

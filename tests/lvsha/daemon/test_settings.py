@@ -43,6 +43,16 @@ def test_only_nat_needs_forwarding() -> None:
     assert FORWARDING[Family.IPV6] in wanted(config(six))
 
 
+def test_fullnat_needs_connection_tracking_that_forgives() -> None:
+    """Only that mode: connections are taken up in their midst, and beyond the window that was known."""
+    fullnat = service(replace(server(1), mode=Mode.FULLNAT))
+    forgiving = ("nf_conntrack_tcp_loose", "nf_conntrack_tcp_be_liberal")
+    for name in forgiving:
+        assert wanted(config(fullnat))[f"net.netfilter.{name}"] == 1
+        assert f"net.netfilter.{name}" not in wanted(config(NAT))
+    assert wanted(config(fullnat))[FORWARDING[Family.IPV4]] == 1
+
+
 def test_one_server_of_another_mode_counts() -> None:
     """A NAT server in a service of direct routing needs forwarding too."""
     mixed = replace(DR, servers=(*DR.servers, server(2)))
