@@ -7,6 +7,7 @@ import errno
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -17,8 +18,17 @@ from lvsha.daemon.reconciler import Reconciler
 from lvsha.desired import Knowledge, target_of
 from lvsha.errors import KernelError
 from lvsha.health import Health, State
-from lvsha.model import Observed, ServerKey, ServiceKey, SyncRole, Timeouts
-from lvsha.plan import AddServer, AddService, DeleteServer, DeleteService, SetTimeouts, StartSync, Step
+from lvsha.model import Mode, Observed, ServerKey, ServiceKey, SyncRole, Timeouts
+from lvsha.plan import (
+    AddServer,
+    AddService,
+    DeleteServer,
+    DeleteService,
+    SetSourceNat,
+    SetTimeouts,
+    StartSync,
+    Step,
+)
 from tests.lab.fake_ipvs import FakeIpvs
 from tests.lab.hearing import Hearing
 from tests.lab.services import config, server, service
@@ -506,3 +516,32 @@ async def test_who_gives_up_waiting_takes_the_answer_from_nobody(table: FakeIpvs
     await asyncio.gather(one, return_exceptions=True)
     async with running(reconciler):
         assert (await other).whole
+
+
+async def test_source_nat_is_looked_at_as_a_whole_and_repaired(
+    table: FakeIpvs, truth: Truth, said: Hearing
+) -> None:
+    """It comes before servers; what somebody did to it is drift at a whole look, and no matter to others."""
+    local = ip_address("10.0.0.100")
+    fullnat = replace(
+        service(replace(server(1), mode=Mode.FULLNAT)), mode=Mode.FULLNAT, local_addresses=(local,)
+    )
+    truth.config = config(fullnat)
+    reconciler = Reconciler(table, truth, 30)
+    first = await reconciler.once()
+    assert [type(step) for step in first.steps] == [SetSourceNat, AddService, AddServer]
+    assert first.drift == ()
+    table.source_nat = replace(table.source_nat, altered="a rule was added")
+    reconciler.look({fullnat.key})
+    assert (await reconciler.once()).steps == ()
+    reconciler.look()
+    look = await reconciler.once()
+    assert [str(step) for step in look.drift] == [
+        "set source NAT for 1 service from 1 address (a rule was added)"
+    ]
+    assert not table.source_nat.altered
+    truth.config = config()
+    reconciler.look()
+    last = await reconciler.once()
+    assert [type(step) for step in last.steps] == [DeleteService, SetSourceNat]
+    assert last.drift == ()
