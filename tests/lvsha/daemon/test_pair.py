@@ -242,3 +242,23 @@ async def test_a_reload_reaches_the_speaker(tmp_path: Path) -> None:
             told = await speaker.command(Configure, 2)
             assert isinstance(told, Configure)
             assert [i.name for i in told.instances] == ["public"]
+
+
+async def test_who_has_to_know_of_a_new_master_is_called(tmp_path: Path, said: Hearing) -> None:
+    """Once for each instance that became master, and for no other change."""
+    called: list[None] = []
+    async with speaking(tmp_path) as speaker:
+        pair = Pair(configured(tmp_path, PUBLIC, INSIDE), lambda _: 0, lambda: called.append(None))
+        async with running(pair):
+            await speaker.command(Configure)
+            for instance, state in (
+                ("public", State.BACKUP),
+                ("public", State.MASTER),
+                ("inside", State.MASTER),
+            ):
+                await speaker.say(change(instance, state))
+                await said.event("vrrp.state", instance=instance, state=state.value)
+            await speaker.say(change("inside", State.MASTER, "said again"))
+            await speaker.say(change("inside", State.BACKUP))
+            await said.event("vrrp.state", instance="inside", state="backup")
+    assert len(called) == 2
