@@ -50,7 +50,7 @@ def _able(draft: Draft) -> Iterator[Finding]:
         message = "mode fullnat is for tcp and udp: connection tracking takes up no SCTP in its midst"
         yield error((*draft.path, "protocol"), message, 'use mode = "nat", "dr" or "tun"')
     if config.one_packet:
-        # ip_vs_nfct.c: "Never alter conntrack for OPS conns (no reply is expected)"
+        # The kernel's ip_vs_nfct.c says: "Never alter conntrack for OPS conns (no reply is expected)".
         message = "does not go with mode fullnat: the kernel expects no replies, and would drop them"
         yield error((*draft.path, "one_packet"), message, "leave it out")
 
