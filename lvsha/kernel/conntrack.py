@@ -14,9 +14,9 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from lvsha.kernel.attributes import pack, pack_be16, pack_u8
+from lvsha.kernel.attributes import HEADER, pack, pack_u8
 from lvsha.kernel.netlink import Netlink, Refusal
 from lvsha.model import Address, Family, Protocol, family_of
 
@@ -88,34 +88,67 @@ class Conntrack:
 
 def body(flow: Flow) -> bytes:
     """The message that adds an entry."""
-    family = family_of(flow.client)
-    client, server = flow.client.packed, flow.server.packed
-    parts = [
-        _HEAD.pack(family, 0, 0),
-        pack(_TUPLE_ORIG, _tuple(family, flow, client, flow.address.packed, flow.client_port, flow.port)),
-        pack(_TUPLE_REPLY, _tuple(family, flow, server, client, flow.server_port, flow.client_port)),
-        pack(_NAT_SRC, _source(family, flow.local.packed, flow.client_port)),
-        pack(_STATUS, _ALIVE),
-        pack(_TIMEOUT, max(1, flow.lifetime).to_bytes(4, "big")),
-    ]
-    if flow.protocol is Protocol.TCP:
-        state = pack_u8(_TCP_STATE, _ESTABLISHED)
-        flags = pack(_TCP_FLAGS_ORIGINAL, _BE_LIBERAL) + pack(_TCP_FLAGS_REPLY, _BE_LIBERAL)
-        parts.append(pack(_PROTOINFO, pack(_PROTOINFO_TCP, state + flags)))
-    return b"".join(parts)
-
-
-def _tuple(
-    family: Family, flow: Flow, source: bytes, target: bytes, source_port: int, target_port: int
-) -> bytes:
-    source_kind, target_kind = _IP[family]
-    ports = pack_be16(_PROTO_SRC_PORT, source_port) + pack_be16(_PROTO_DST_PORT, target_port)
-    return pack(_TUPLE_IP, pack(source_kind, source) + pack(target_kind, target)) + pack(
-        _TUPLE_PROTO, pack_u8(_PROTO_NUM, flow.protocol) + ports
+    form, row = _FORMS[family_of(flow.client), flow.protocol is Protocol.TCP]
+    client, server, local = flow.client.packed, flow.server.packed, flow.local.packed
+    port, lifetime = flow.client_port, max(1, flow.lifetime)
+    row = row.copy()
+    row[1::2] = (
+        *(client, flow.address.packed, flow.protocol, port, flow.port),
+        *(server, client, flow.protocol, flow.server_port, port),
+        *(local, local, port, port),
+        lifetime,
     )
+    return form.pack(*row)
 
 
-def _source(family: Family, local: bytes, port: int) -> bytes:
+Part = bytes | str
+"""Of a message: what is the same in all of them, or the format of what is not."""
+
+
+def _form(family: Family, *, tcp: bool) -> tuple[struct.Struct, list[Any]]:
+    """How a message is packed at once: its format, and its values with room for those that differ."""
+    address = f"{family.bits // 8}s"
     least, most = _NAT_IP[family]
-    ports = pack_be16(_PROTONAT_PORT_MIN, port) + pack_be16(_PROTONAT_PORT_MAX, port)
-    return pack(least, local) + pack(most, local) + pack(_NAT_PROTO, ports)
+    state = pack_u8(_TCP_STATE, _ESTABLISHED)
+    flags = pack(_TCP_FLAGS_ORIGINAL, _BE_LIBERAL) + pack(_TCP_FLAGS_REPLY, _BE_LIBERAL)
+    ports = _nest(_NAT_PROTO, [*_nest(_PROTONAT_PORT_MIN, ["H"]), *_nest(_PROTONAT_PORT_MAX, ["H"])])
+    parts: list[Part] = [
+        _HEAD.pack(family, 0, 0) + pack(_STATUS, _ALIVE),
+        pack(_PROTOINFO, pack(_PROTOINFO_TCP, state + flags)) if tcp else b"",
+        *_nest(_TUPLE_ORIG, _tuple(family, address)),
+        *_nest(_TUPLE_REPLY, _tuple(family, address)),
+        *_nest(_NAT_SRC, [*_nest(least, [address]), *_nest(most, [address]), *ports]),
+        *_nest(_TIMEOUT, ["I"]),
+    ]
+    return _compiled(parts)
+
+
+def _tuple(family: Family, address: str) -> list[Part]:
+    source, target = _IP[family]
+    proto = [*_nest(_PROTO_NUM, ["B"]), *_nest(_PROTO_SRC_PORT, ["H"]), *_nest(_PROTO_DST_PORT, ["H"])]
+    return [
+        *_nest(_TUPLE_IP, [*_nest(source, [address]), *_nest(target, [address])]),
+        *_nest(_TUPLE_PROTO, proto),
+    ]
+
+
+def _nest(kind: int, parts: list[Part]) -> list[Part]:
+    """An attribute around parts."""
+    size = HEADER.size + sum(len(p) if isinstance(p, bytes) else struct.calcsize(f">{p}") for p in parts)
+    return [HEADER.pack(size, kind), *parts, bytes(-size % 4)]
+
+
+def _compiled(parts: list[Part]) -> tuple[struct.Struct, list[Any]]:
+    """Constants and holes, each run of constants as one."""
+    form, row, constant = ">", [], b""
+    for part in [*parts, ""]:
+        if isinstance(part, bytes):
+            constant += part
+            continue
+        form += f"{len(constant)}s{part}"
+        row += [constant, None]
+        constant = b""
+    return struct.Struct(form), row[:-1]
+
+
+_FORMS = {(family, tcp): _form(family, tcp=tcp) for family in Family for tcp in (True, False)}

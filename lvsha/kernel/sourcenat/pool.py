@@ -58,26 +58,39 @@ def local_address(client: Address, addresses: tuple[Address, ...], *, bits: int 
 def jhash(key: bytes, seed: int) -> int:
     """Jenkins' hash of whole 32-bit words (include/linux/jhash.h, on a little-endian machine)."""
     words: tuple[int, ...] = struct.unpack(f"<{len(key) // 4}I", key)
-    a = b = c = (0xDEADBEEF + len(key) + seed) & _MASK
+    a = b = c = (0xDEADBEEF + len(key) + seed) & _M
     while len(words) > 3:
-        a, b, c = (a + words[0]) & _MASK, (b + words[1]) & _MASK, (c + words[2]) & _MASK
-        # The macro __jhash_mix.
-        for shift in (4, 6, 8, 16, 19, 4):
-            a = ((a - c) & _MASK) ^ _rotated(c, shift)
-            c = (c + b) & _MASK
-            a, b, c = b, c, a
+        a, b, c = _mix((a + words[0]) & _M, (b + words[1]) & _M, (c + words[2]) & _M)
         words = words[3:]
     words = (*words, 0, 0)
-    a, b, c = (a + words[0]) & _MASK, (b + words[1]) & _MASK, (c + words[2]) & _MASK
-    # The macro __jhash_final.
-    for shift in (14, 11, 25, 16, 4, 14, 24):
-        c = ((c ^ b) - _rotated(b, shift)) & _MASK
-        a, b, c = b, c, a
-    return b
+    return _final((a + words[0]) & _M, (b + words[1]) & _M, (c + words[2]) & _M)
 
 
-_MASK = 0xFFFFFFFF
+_M = 0xFFFFFFFF
 
 
-def _rotated(word: int, bits: int) -> int:
-    return ((word << bits) | (word >> (32 - bits))) & _MASK
+def _mix(a: int, b: int, c: int) -> tuple[int, int, int]:
+    """The macro __jhash_mix. Written out, for there are many clients."""
+    a = ((a - c) & _M) ^ (c << 4 & _M | c >> 28)
+    c = (c + b) & _M
+    b = ((b - a) & _M) ^ (a << 6 & _M | a >> 26)
+    a = (a + c) & _M
+    c = ((c - b) & _M) ^ (b << 8 & _M | b >> 24)
+    b = (b + a) & _M
+    a = ((a - c) & _M) ^ (c << 16 & _M | c >> 16)
+    c = (c + b) & _M
+    b = ((b - a) & _M) ^ (a << 19 & _M | a >> 13)
+    a = (a + c) & _M
+    c = ((c - b) & _M) ^ (b << 4 & _M | b >> 28)
+    return a, (b + a) & _M, c
+
+
+def _final(a: int, b: int, c: int) -> int:
+    """The macro __jhash_final."""
+    c = ((c ^ b) - (b << 14 & _M | b >> 18)) & _M
+    a = ((a ^ c) - (c << 11 & _M | c >> 21)) & _M
+    b = ((b ^ a) - (a << 25 & _M | a >> 7)) & _M
+    c = ((c ^ b) - (b << 16 & _M | b >> 16)) & _M
+    a = ((a ^ c) - (c << 4 & _M | c >> 28)) & _M
+    b = ((b ^ a) - (a << 14 & _M | a >> 18)) & _M
+    return ((c ^ b) - (b << 24 & _M | b >> 8)) & _M
