@@ -66,6 +66,8 @@ class Child:
 
     name: str
     body: Body
+    place: str = ""
+    """Its runtime directory, where it has one."""
     pid: int = 0
     pipe: int = -1
     buffer: bytes = b""
@@ -281,18 +283,30 @@ class Parent:
                 self.ready = True
                 notify("READY=1", f"MAINPID={os.getpid()}")
             case ["speaker", runtime]:
-                new = Child("speaker", self.speaker(runtime), due=time.monotonic())
-                self.children.setdefault("speaker", new).wanted = True
+                self._engage(runtime)
             case ["no", "speaker"] if "speaker" in self.children:
                 self._dismiss(self.children["speaker"])
             case _:
                 pass  # a beat, or a word of a later version
 
+    def _engage(self, runtime: str) -> None:
+        new = Child("speaker", self.speaker(runtime), runtime, due=time.monotonic())
+        speaker = self.children.setdefault("speaker", new)
+        speaker.wanted = True
+        if speaker.place != runtime:
+            # A director that was started again with another configuration looks for it elsewhere.
+            speaker.place, speaker.body = new.place, new.body
+            self._tell_to_end(speaker)
+
     def _dismiss(self, child: Child) -> None:
         child.wanted = False
-        if not child.running:
+        if child.running:
+            self._tell_to_end(child)
+        else:
             del self.children[child.name]
-        elif child.told is None:
+
+    def _tell_to_end(self, child: Child) -> None:
+        if child.running and child.told is None:
             child.told = time.monotonic()
             os.kill(child.pid, signal.SIGTERM)
 

@@ -9,6 +9,7 @@ config    ends with status 2 before it was ever ready
 spoilt    wants a speaker and dies before it is ready; the second time as config
 closing   beats once and closes its pipe
 obedient  a director that wants no speaker, and one again, by turns at every SIGHUP
+moving    a director that wants the speaker elsewhere at a SIGHUP
 
 The environment may make forking difficult: FAMILY_FORK_SLOW is how many seconds a child waits for the
 processor before it runs, FAMILY_FORK_FAILS how many forks fail.
@@ -23,6 +24,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
@@ -35,7 +37,7 @@ def say(event: str, **fields: object) -> None:
     os.write(1, (json.dumps({"event": event, **fields}) + "\n").encode())
 
 
-def body(name: str, way: str) -> Body:
+def body(name: str, way: str, place: str = "") -> Body:
     """A child that behaves in one of the ways above."""
 
     def run(pipe: int) -> int:
@@ -55,13 +57,15 @@ def body(name: str, way: str) -> Body:
         if name == "director":
             os.write(pipe, b"speaker /run/nowhere\nready\n")
         os.write(pipe, b"beat\n")
-        say("alive", name=name, pid=os.getpid())
+        say("alive", name=name, pid=os.getpid(), place=place)
         if way == "crash" or (way == "once" and first()):
             os.kill(os.getpid(), signal.SIGKILL)
         if way == "closing":
             os.close(pipe)
         if way == "obedient":
-            obey(pipe)
+            at_hangup(lambda wanted: b"speaker /run/nowhere\n" if wanted else b"no speaker\n", pipe)
+        if way == "moving":
+            at_hangup(lambda _: b"speaker /run/elsewhere\n", pipe)
         while not stopped:
             if way not in ("silent", "closing"):
                 # A parent that is gone hears nothing; SIGTERM is on its way.
@@ -74,13 +78,13 @@ def body(name: str, way: str) -> Body:
     return run
 
 
-def obey(pipe: int) -> None:
-    """Say at each SIGHUP whether a speaker is wanted: at first not, then again."""
+def at_hangup(word: Callable[[bool], bytes], pipe: int) -> None:
+    """Say a word at each SIGHUP, by turns for False and True."""
     wanted = [True]
 
     def turn(_: int, __: FrameType | None) -> None:
         wanted[0] = not wanted[0]
-        os.write(pipe, b"speaker /run/nowhere\n" if wanted[0] else b"no speaker\n")
+        os.write(pipe, word(wanted[0]))
         say("turned", wanted=wanted[0])
 
     signal.signal(signal.SIGHUP, turn)
@@ -117,4 +121,4 @@ if __name__ == "__main__":
     parent.PATIENCE.update(director=0.5, speaker=0.5)
     forking()
     director, speaker = sys.argv[1:]
-    sys.exit(Parent(body("director", director), lambda _: body("speaker", speaker), say).run())
+    sys.exit(Parent(body("director", director), lambda place: body("speaker", speaker, place), say).run())

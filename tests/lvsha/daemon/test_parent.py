@@ -178,6 +178,16 @@ def test_a_speaker_that_is_not_wanted_is_not_started_again(tmp_path: Path) -> No
         assert f.end() == 0
 
 
+def test_a_speaker_that_is_wanted_elsewhere_goes_there(tmp_path: Path) -> None:
+    """Else the director, started again with another runtime directory, would look for it in vain."""
+    with family("moving", "good", tmp_path) as f:
+        f.until("alive", name="speaker", place="/run/nowhere")
+        f.process.send_signal(signal.SIGHUP)
+        f.until("stopped", name="speaker")
+        f.until("alive", name="speaker", place="/run/elsewhere")
+        assert f.end() == 0
+
+
 def test_a_speaker_that_is_not_wanted_and_does_not_stop_is_killed(tmp_path: Path) -> None:
     """It must not hold addresses that the configuration no longer has."""
     with family("obedient", "stubborn", tmp_path) as f:
