@@ -27,4 +27,4 @@ fmt: $(ready)
 	$(bin)/ruff format
 
 demo: $(ready)
-	$(bin)/python -P tests/lab/demo.py
+	$(bin)/python -m tests.lab.inside tests.lab.demo

@@ -42,13 +42,13 @@ key = "hex:6c7673686120697320612070616972206f66206469726563746f727321212121"
 [vrrp.public]
 interface = "front"
 vrid = 51
-interval = "100ms"
+interval = "300ms"
 group = "site"
 addresses = ["192.0.2.100/24"]
 [vrrp.gateway]
 interface = "back"
 vrid = 52
-interval = "100ms"
+interval = "300ms"
 group = "site"
 addresses = ["10.0.1.254/24"]
 
