@@ -91,7 +91,6 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "problems": "every problem found, a list",
         "process": "speaker, director or parent",
         "reason": "why; of an override: what the operator gave as reason",
-        "refused": "how many the kernel refused",
         "restart_in": "seconds until it is started again",
         "role": "of a director: master, backup, fault or alone; of the sync daemon: master or backup",
         "seconds": "how long, as the event says",
@@ -283,7 +282,7 @@ _EVENTS = (
     _event(
         "connections.taken_up",
         _INFO,
-        "connections refused seconds",
+        "connections seconds",
         "This node became master, and made entries of connection tracking for connections of mode fullnat "
         "that came to it.",
     ),

@@ -28,6 +28,7 @@ from lvsha.desired import source_nats
 from lvsha.errors import KernelError
 from lvsha.kernel.conntrack import Conntrack, Flow
 from lvsha.kernel.ipvs.connections import Connection, connections
+from lvsha.kernel.netlink import Refusal
 from lvsha.kernel.sourcenat.located import located
 from lvsha.log import emit
 from lvsha.model import SourceNat
@@ -81,21 +82,21 @@ class Takeover:
         begun, bits = time.monotonic(), self._client_bits()
         wanted = await asyncio.to_thread(lambda: list(flows(self._found(), entries, bits)))
         made, refused = await _make(wanted)
-        if made or refused:
+        if made:
             seconds = round(time.monotonic() - begun, 3)
-            emit("connections.taken_up", connections=made, refused=refused, seconds=seconds)
+            emit("connections.taken_up", connections=made, seconds=seconds)
+        if refused:
+            what = f"{len(refused)} of {len(wanted)} entries of connection tracking"
+            emit("connections.lost", error=f"the kernel refused {what}: {refused[0]}")
 
 
-async def _make(wanted: list[Flow]) -> tuple[int, int]:
-    """How many entries were made, and how many the kernel would not have."""
-    there = refused = 0
+async def _make(wanted: list[Flow]) -> tuple[int, list[Refusal]]:
+    """How many entries were made, and why others were not, except that they are there already."""
+    refusals: list[Refusal] = []
     with contextlib.closing(Conntrack.open()) as conntrack:
         for start in range(0, len(wanted), SLICE):
-            refusals = await conntrack.add(wanted[start : start + SLICE])
-            known = sum(refusal.errno == errno.EEXIST for refusal in refusals.values())
-            there += known
-            refused += len(refusals) - known
-    return len(wanted) - there - refused, refused
+            refusals += (await conntrack.add(wanted[start : start + SLICE])).values()
+    return len(wanted) - len(refusals), [r for r in refusals if r.errno != errno.EEXIST]
 
 
 def flows(found: Iterable[Connection], entries: Iterable[SourceNat], client_bits: int) -> Iterator[Flow]:

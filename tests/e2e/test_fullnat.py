@@ -104,7 +104,7 @@ async def test_who_only_listens_outlives_a_crash_too(site: Site) -> None:
     await site.synced(site.lb2, 10)
     await site.crash(site.lb1, site.lb2)
     told = await site.lb2.event("connections.taken_up")
-    assert (told["connections"], told["refused"]) == (10, 0)
+    assert told["connections"] == 10
     for download in downloads:
         assert await download.wait(within=30) == 0
         assert download.output == ["300000"]
@@ -122,7 +122,7 @@ async def test_of_two_connections_with_one_port_at_most_one_is_kept(tmp_path: Pa
         await site.synced(site.lb2, 40)
         await site.crash(site.lb1, site.lb2)
         told = await site.lb2.event("connections.taken_up")
-        assert (told["connections"], told["refused"]) == (30, 0)
+        assert told["connections"] == 30
         assert 20 <= await site.client.alive() <= 30
 
 

@@ -34,13 +34,26 @@ def judge(draft: Draft) -> Iterator[Finding]:
 
 
 def together(resolved: Resolved) -> Iterator[Finding]:
-    """Whether local addresses move with the service's, on every node."""
+    """Whether local addresses are nothing else, and move with the service's, on every node."""
+    yield from _own(resolved)
     for instances in resolved.instances.values():
         holders = {address: one for one in instances.values() for address in one.config.held}
         for draft in resolved.services.values():
             if any(place.config.mode is Mode.FULLNAT for place in draft.places):
                 for local in draft.local:
                     yield from _moves(draft, local, holders, vrrp=bool(resolved.written.names["vrrp"]))
+
+
+def _own(resolved: Resolved) -> Iterator[Finding]:
+    """The guard drops what a server sends to a local address by itself."""
+    services = {draft.config.address: draft.path for draft in resolved.services.values()}
+    for draft in resolved.services.values():
+        for local in draft.local:
+            if local.address.ip in services:
+                message = (
+                    f"is the address of {spell(services[local.address.ip])}, which servers then cannot use"
+                )
+                yield warning(local.path, message, "use an address of its own")
 
 
 def _able(draft: Draft) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import subprocess
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,9 @@ from lvsha.config import Config
 from lvsha.daemon import takeover as module
 from lvsha.daemon.takeover import Takeover, flows
 from lvsha.errors import KernelError
+from lvsha.kernel.conntrack import Flow
 from lvsha.kernel.ipvs.connections import Connection
+from lvsha.kernel.netlink import Refusal
 from lvsha.model import Mode, Protocol
 from tests.lab.hearing import Hearing
 from tests.lab.network import Network
@@ -74,9 +77,27 @@ async def test_a_new_master_takes_connections_up(said: Hearing, monkeypatch: pyt
         first = await said.event("connections.taken_up")
         found.append(connection(1004))
         second = await said.event("connections.taken_up", connections=1)
-    assert (first["connections"], first["refused"], second["refused"]) == (3, 0, 0)
+    assert (first["connections"], second["connections"]) == (3, 1)
     table = await asyncio.to_thread(subprocess.check_output, ["conntrack", "-L"], text=True)
     assert table.count("dst=10.0.1.100") == 4
+
+
+async def test_what_the_kernel_refuses_is_told(said: Hearing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries that cannot be made are an alert with the kernel's reason."""
+
+    class Refusing:
+        def close(self) -> None:
+            """As `Conntrack.close`."""
+
+        async def add(self, wanted: list[Flow]) -> dict[int, Refusal]:
+            """As `Conntrack.add` without the capability."""
+            return {index: Refusal(errno.EPERM) for index in range(len(wanted))}
+
+    monkeypatch.setattr(module.Conntrack, "open", Refusing)
+    cfg, found = config(WEB), [connection(1001)]
+    await Takeover(lambda: cfg, lambda: 128, lambda: found).take_up()
+    assert said.all("connections.taken_up") == []
+    assert "refused 1 of 1 entries of connection tracking: EPERM" in said.all("connections.lost")[0]["error"]
 
 
 async def test_without_the_mode_nothing_is_read(said: Hearing) -> None:
