@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -65,6 +66,11 @@ class Site:
     lb1: Director
     lb2: Director
     client: Client
+
+    def reboot(self) -> None:
+        """Lb1's machine is started again: nothing is left in its kernel, nor in /run."""
+        self.net.reboot("lb1")
+        shutil.rmtree(self.lb1.directory / "run")
 
 
 @asynccontextmanager
@@ -183,9 +189,7 @@ async def test_a_node_that_comes_back_waits_for_the_connections(tmp_path: Path) 
         mark = await s.lb2.mark()
         await s.lb1.process.kill()
         await s.lb2.event("role.changed", since=mark, role="master")
-        # As after a reboot: nothing is left in the kernel.
-        for command in ("-C", "--stop-daemon master", "--stop-daemon backup"):
-            s.net["lb1"].run("ipvsadm", *command.split())
+        s.reboot()
         assert await s.client.alive() == HELD
         speaking = asyncio.create_task(speak(s.client))
         process = await s.lb1.start()
@@ -218,8 +222,7 @@ async def test_a_node_that_waits_does_not_wait_for_the_dead(tmp_path: Path) -> N
         assert s.lb2.process is not None
         await s.lb1.process.kill()
         await s.lb2.event("role.changed", role="master")
-        for command in ("-C", "--stop-daemon master", "--stop-daemon backup"):
-            s.net["lb1"].run("ipvsadm", *command.split())
+        s.reboot()
         process = await s.lb1.start()
         await process.event("sync.catching_up", within=60)
         await asyncio.sleep(3)

@@ -234,13 +234,28 @@ class Network:
         _batch([f"netns add {name}" for name in self._made], where="network")
         for name in self._made:
             _sysctls(name, _SYSCTLS)
-        _batch(self._cables(), where="network")
+        nodes = list(self.nodes.values())
+        _batch(_cables(nodes), where="network")
         for segment in self.segments.values():
             with namespace.entered(segment.namespace):
-                _batch(self._bridge(segment), where=segment.name)
+                _batch(_BRIDGE + _ports(segment, nodes), where=segment.name)
         for node in self.nodes.values():
             _sysctls(node.namespace, _FORWARD if node.forward else {})
             node.ip(*_addressing(node))
+        self._settle()
+
+    def reboot(self, name: str) -> None:
+        """All that a node's kernel held is gone, and so is what ran there; it is connected as before."""
+        node = self.nodes[name]
+        namespace.clear([node.namespace])
+        # A namespace is taken apart in its own time, and its cables with it; these must go now.
+        node.ip(*(f"link del {segment}" for segment in node.links))
+        _batch([f"netns del {node.namespace}", f"netns add {node.namespace}", *_cables([node])], where=name)
+        for link in node.links.values():
+            with namespace.entered(link.segment.namespace):
+                _batch(_ports(link.segment, [node]), where=link.segment.name)
+        _sysctls(node.namespace, _SYSCTLS | (_FORWARD if node.forward else {}))
+        node.ip(*_addressing(node))
         self._settle()
 
     def remove(self) -> None:
@@ -271,22 +286,6 @@ class Network:
     ) -> None:
         self.remove()
 
-    def _cables(self) -> list[str]:
-        return [
-            f"link add {link.segment.name} netns {node.namespace} type veth"
-            f" peer name {node.name} netns {link.segment.namespace}"
-            for node in self.nodes.values()
-            for link in node.links.values()
-        ]
-
-    def _bridge(self, segment: Segment) -> list[str]:
-        # Without snooping off, the bridge would learn who wants VRRP's group and drop adverts meanwhile.
-        lines = ["link set lo up", "link add br0 type bridge mcast_snooping 0", "link set br0 up"]
-        for node in self.nodes.values():
-            if segment.name in node.links:
-                lines += [f"link set {node.name} master br0", f"link set {node.name} up"]
-        return lines
-
     def _settle(self) -> None:
         """Have the kernel finish what it does later by itself, or first packets would be a second late."""
         for segment in self.segments.values():
@@ -300,6 +299,25 @@ class Network:
     def _isolate(self, segment: str, nodes: Sequence[str], state: str) -> None:
         with namespace.entered(self.segments[segment].namespace):
             _batch([f"link set {node} type bridge_slave isolated {state}" for node in nodes], where=segment)
+
+
+# Without snooping off, the bridge would learn who wants VRRP's group and drop adverts meanwhile.
+_BRIDGE = ["link set lo up", "link add br0 type bridge mcast_snooping 0", "link set br0 up"]
+
+
+def _cables(nodes: Iterable[Node]) -> list[str]:
+    return [
+        f"link add {link.segment.name} netns {node.namespace} type veth"
+        f" peer name {node.name} netns {link.segment.namespace}"
+        for node in nodes
+        for link in node.links.values()
+    ]
+
+
+def _ports(segment: Segment, nodes: Iterable[Node]) -> list[str]:
+    """The ends of the nodes' cables at the bridge."""
+    names = [node.name for node in nodes if segment.name in node.links]
+    return [line for name in names for line in (f"link set {name} master br0", f"link set {name} up")]
 
 
 def topology(

@@ -85,6 +85,20 @@ def test_parted_directors_do_not_hear_one_another(net: Network) -> None:
     )  # the neighbour is asked for once a second
 
 
+def test_a_node_that_was_rebooted_has_forgotten_everything(net: Network) -> None:
+    """What was set and added is gone, and the node is on its wires as at the beginning."""
+    lb1 = net["lb1"]
+    lb1.ip("address add 192.0.2.100/32 dev front", "route add 203.0.113.0/24 via 192.0.2.10")
+    lb1.sysctl("net.ipv4.conf.all.arp_ignore", 1)
+    net.reboot("lb1")
+    assert "192.0.2.100" not in lb1.run("ip", "address")
+    assert "203.0.113.0" not in lb1.run("ip", "route")
+    assert lb1.sysctl("net.ipv4.conf.all.arp_ignore") == "0"
+    assert lb1.sysctl("net.ipv4.ip_forward") == "1"
+    assert datagram(net["client"], lb1, "192.0.2.1")
+    assert datagram(lb1, net["rs1"], "10.0.1.11")
+
+
 def test_nothing_is_left_behind() -> None:
     """A network removes what it made even when its user failed."""
     net = topology()
