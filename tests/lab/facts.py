@@ -124,7 +124,6 @@ def _well(config: Config) -> Facts:
             },
             "net.netfilter.nf_conntrack_max": "262144",
             "net.netfilter.nf_conntrack_count": "10",
-            "net.netfilter.nf_conntrack_tcp_loose": "1",
         },
         modules={f"ip_vs_{s.scheduler}": Presence.AT_HAND for s in config.services.values()},
         report=report(*(status(name) for name in config.vrrp)) if config.vrrp else None,

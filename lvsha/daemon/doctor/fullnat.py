@@ -1,6 +1,7 @@
-"""Mode fullnat: connection tracking has room and forgives, and the source NAT is there.
+"""Mode fullnat: connection tracking has room, and the source NAT and its addresses are there.
 
-That the local addresses move with the service's is a rule of the configuration.
+That the local addresses move with the service's is a rule of the configuration; the settings that
+connection tracking needs are looked at with all others.
 """
 
 from __future__ import annotations
@@ -17,8 +18,7 @@ from lvsha.speaker.messages import State
 
 MAX = "net.netfilter.nf_conntrack_max"
 COUNT = "net.netfilter.nf_conntrack_count"
-LOOSE = "net.netfilter.nf_conntrack_tcp_loose"
-SETTINGS = (MAX, COUNT, LOOSE)
+SETTINGS = (MAX, COUNT)
 PORTS = 64_500
 """Connections that one local address carries to one server's port."""
 _FULL = 0.8
@@ -30,7 +30,7 @@ def judge(config: Config, facts: Facts) -> Iterator[FindingView]:
     if not entries:
         return
     yield from _rules(facts)
-    yield from _tracking(config, facts)
+    yield from _tracking(facts)
     for service in config.services.values():
         if service.source_nat is not None:
             yield from _pool(f"service {service.name}", service.local_addresses, config, facts)
@@ -46,19 +46,14 @@ def _rules(facts: Facts) -> Iterator[FindingView]:
         yield ok("source NAT", f"is in place for {listed(e.service for e in state.entries)}")
 
 
-def _tracking(config: Config, facts: Facts) -> Iterator[FindingView]:
-    most, count, loose = (facts.number(name) for name in SETTINGS)
+def _tracking(facts: Facts) -> Iterator[FindingView]:
+    most, count = (facts.number(name) for name in SETTINGS)
     if most is not None and count is not None:
         if count > _FULL * most:
             words = f"{count} of {most} entries are in use: when it is full, new connections are dropped"
             yield warning(MAX, words, f"sysctl -w {MAX}={4 * most}")
         else:
             yield ok(MAX, f"{count} of {most} entries are in use")
-    if loose == 0 and config.vrrp:
-        words = "is 0: a connection that comes here by a failover is not taken up in its midst, and breaks"
-        yield error(LOOSE, words, f"sysctl -w {LOOSE}=1")
-    elif loose is not None:
-        yield ok(LOOSE, f"is {loose}")
 
 
 def _pool(

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from lvsha.config import Config
 from lvsha.daemon.doctor.facts import Facts
-from lvsha.daemon.doctor.fullnat import COUNT, LOOSE, MAX, judge
+from lvsha.daemon.doctor.fullnat import COUNT, MAX, judge
 from lvsha.kernel.addresses import OURS
 from lvsha.model import Mode, SourceNatState
 from lvsha.speaker.messages import State
@@ -55,14 +55,6 @@ def test_a_connection_table_that_fills_up() -> None:
     """At four fifths it is time to make it larger."""
     assert serious(CFG, spoiled(COUNT, "209000")) == []
     assert serious(CFG, spoiled(COUNT, "210000")) == [("warning", MAX)]
-
-
-def test_a_strict_connection_tracking_breaks_a_failover() -> None:
-    """In a pair tcp_loose must be on; one director alone may do without."""
-    assert serious(CFG, spoiled(LOOSE, "0")) == [("error", LOOSE)]
-    alone = config(WEB)
-    well = facts(alone, held=(held("10.0.0.100/32", FRONT),))
-    assert serious(alone, replace(well, sysctls={**well.sysctls, LOOSE: "0"})) == []
 
 
 def test_a_local_address_that_is_not_here() -> None:
