@@ -200,8 +200,8 @@ async def test_a_device_that_is_there(tmp_path: Path) -> None:
 
 # --- what is wrong is said ----------------------------------------------------------------------
 
-AUDIT = """{{ kind = "realserver", user = "root", key = "{key}", host_key = "{host_key}", interval = "300ms",
- timeout = "20s", rise = 1, fall = 1 }}"""
+AUDIT = """{{ kind = "realserver", user = "root", key = "{key}", host_key = "{host_key}", interval = "3s",
+ timeout = "60s", rise = 1, fall = 1 }}"""
 
 
 async def test_a_server_that_would_steal_the_address(tmp_path: Path) -> None:
@@ -222,11 +222,12 @@ async def test_a_server_that_would_steal_the_address(tmp_path: Path) -> None:
             down = await lb1.event("server.down", within=60, server="rs1")
             assert "net.ipv4.conf.front.arp_ignore is 0" in down["detail"]
             # How to get in stands in the check of that server.
-            over = await lb1.cli("realserver", "check", "rs1", "--ssh", within=60)
+            look = ("realserver", "check", "rs1", "--ssh", "--timeout", "60s")
+            over = await lb1.cli(*look, within=60)
             assert (over.status, over.output) == (1, told.output), over
             assert (await setup(rs1, tmp_path, "--mode", "dr", "--vip", FOUR)).status == 0
             await lb1.event("server.up", within=60, server="rs1")
-            over = await lb1.cli("realserver", "check", "rs1", "--ssh", within=60)
+            over = await lb1.cli(*look, within=60)
             assert (over.status, over.output.splitlines()[-1]) == (0, "all is well"), over
             mark = await lb1.mark()
             rs1.sysctl("net.ipv4.conf.all.arp_ignore", 0)
@@ -235,7 +236,7 @@ async def test_a_server_that_would_steal_the_address(tmp_path: Path) -> None:
             nobody = await lb1.cli("realserver", "check", "rs7", "--ssh")
             assert nobody.status == 4
             await sshd.process.stop()
-            nothing = await lb1.cli("realserver", "check", "rs1", "--ssh")
+            nothing = await lb1.cli(*look, within=60)
             assert (nothing.status, "refused" in nothing.errors) == (3, True), nothing
 
 
