@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from lvsha.api.views import FindingView
 from lvsha.config import Config, ServerConfig, ServiceConfig
 from lvsha.daemon.doctor.facts import Facts
-from lvsha.daemon.doctor.finding import info, ok, warning
+from lvsha.daemon.doctor.finding import info, ok
 from lvsha.kernel.routes import Way
 from lvsha.model import Family, Mode, Protocol, Tunnel, TunnelFlag, TunnelKind
 
@@ -77,7 +77,9 @@ def _room(
     if service.fwmark is None and service.protocol is not Protocol.TCP:
         yield info(subject, f"{words}; longer datagrams are refused with an ICMP message, or lost")
         return
-    yield warning(subject, words, f"on {server.name}: {_clamp(service, most)}")
+    # No warning: it works where ICMP passes, and whether the server clamps is not to be seen from here.
+    words += "; a client learns that by ICMP, or from the MSS if the server names a smaller one"
+    yield info(subject, words, f"on {server.name}: {_clamp(service, most)}")
 
 
 def _clamp(service: ServiceConfig, mss: int) -> str:
