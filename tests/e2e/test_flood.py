@@ -59,7 +59,7 @@ async def test_mangled_adverts_for_this_router(stage: Stage) -> None:
     """Random octets behind the right first two reach the process and are refused, a few words for all."""
     dice = random.Random(7)
     payloads = [bytes([0x31, 51]) + dice.randbytes(number % 60) for number in range(200)]
-    assert await bear(stage, payloads) < 0.9
+    assert await bear(stage, payloads) < 0.95
     (shown,) = await stage.lb1.ask("GET", "/v1/vrrp")
     assert shown["state"] == "master"
 
@@ -74,7 +74,7 @@ async def test_good_adverts_of_a_lower_priority(stage: Stage) -> None:
     """Somebody claims the addresses in earnest: the master answers, but not every one of them."""
     client = ip_address("192.0.2.10")
     advert = pack(Advert(3, 51, 50, 0.1, (ip_address(VIP),)), client, ip_address(GROUP))
-    assert await bear(stage, [advert]) < 0.9
+    assert await bear(stage, [advert]) < 0.95
     seconds = stage.now() - stage.since
     # An answer within a twentieth of an interval would say nothing new.
     assert stage.adverts("lb1", stage.since) < 20 * seconds / stage.terms.interval
@@ -85,7 +85,7 @@ async def test_mangled_adverts_over_ipv6(tmp_path: Path) -> None:
     dice = random.Random(7)
     payloads = [bytes([0x31, 51]) + dice.randbytes(number % 60) for number in range(200)]
     async with staged(SITE.replace("{interval:g}", "0.1"), 0.1, tmp_path) as stage:
-        assert await bear(stage, payloads, family=6) < 0.9
+        assert await bear(stage, payloads, family=6) < 0.95
 
 
 async def test_signed_adverts_with_another_key(tmp_path: Path) -> None:
@@ -96,5 +96,5 @@ async def test_signed_adverts_with_another_key(tmp_path: Path) -> None:
     text = LONE.replace("{settings}", KEYS).replace("{interval:g}", "0.1")
     async with staged(text, 0.1, tmp_path) as stage:
         trailer = stranger.sign(advert, client, time.time())
-        assert await bear(stage, [advert + trailer]) < 0.9
+        assert await bear(stage, [advert + trailer]) < 0.95
         await stage.event("lb2", "vrrp.forged", reason="auth_digest")
