@@ -1,9 +1,9 @@
 """A director on a node of a test network: the real daemon, its log, its API and its command line.
 
-    async with directing(net["lb1"], CONFIG, tmp_path) as lb1:
-        await lb1.event("server.up", server="rs1")
-        await lb1.ask("POST", "/v1/overrides", {"target": "rs3", "kind": "drain"})
-        await lb1.cli("drain", "rs3")
+async with directing(net["lb1"], CONFIG, tmp_path) as lb1:
+    await lb1.event("server.up", server="rs1")
+    await lb1.ask("POST", "/v1/overrides", {"target": "rs3", "kind": "drain"})
+    await lb1.cli("drain", "rs3")
 """
 
 from __future__ import annotations
