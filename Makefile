@@ -7,8 +7,10 @@ ready := .venv/ready
 
 .PHONY: test setup lint fmt demo
 
+# Real clocks, kernels and peers can lose against a machine that is busy with something else: what failed is run
+# once more, by itself, and must pass then. Both runs are printed.
 test: lint
-	$(bin)/python -m pytest
+	$(bin)/python -m pytest || $(bin)/python -m pytest --last-failed --last-failed-no-failures=none
 
 setup: $(ready)
 
