@@ -130,6 +130,8 @@ async def test_a_wrapped_server_without_its_tunnel_leaves(tmp_path: Path) -> Non
         s.net["lb1"].ip(f"address del {VIP}/32 dev front")
         s.net["rs2"].ip("link set tunl0 up")
         await s.up(since=mark, names=("rs2",))
+        s.net["rs1"].ip("link set tunl0 down")
+        await s.falls("rs1")
 
 
 async def test_a_masqueraded_server_with_a_wrong_gateway_leaves(tmp_path: Path) -> None:
@@ -141,6 +143,8 @@ async def test_a_masqueraded_server_with_a_wrong_gateway_leaves(tmp_path: Path) 
         s.net["lb1"].ip(f"address del {VIP}/32 dev front")
         s.net["rs2"].ip("route replace default via 10.0.1.1")
         await s.up(since=mark, names=("rs2",))
+        s.net["rs1"].ip("route replace default via 10.0.1.77")
+        await s.falls("rs1")
 
 
 async def test_ipv6_is_led_too(tmp_path: Path) -> None:
