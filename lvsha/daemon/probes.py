@@ -88,8 +88,7 @@ class Probes:
                 # What cannot be seen anew is most likely as it was.
                 with contextlib.suppress(KernelError):
                     await self._see()
-        virtual = {address for vrrp in self._config().vrrp.values() for address in vrrp.held}
-        found = choose(self._seen, way, virtual)
+        found = choose(self._seen, way, virtual(self._config()))
         if found is None:
             return ""
         if way.server.method is not Method.MASQUERADE and way.family.bits == 32:
@@ -116,6 +115,12 @@ class Probes:
             if str(failure) not in self._told:
                 self._told.add(str(failure))
                 emit("sysctl.failed", name=failure.name, value=1, error=str(failure))
+
+
+def virtual(config: Config) -> set[Address]:
+    """Addresses that servers may have as well, or that may be on another director at any time."""
+    moving = {address for vrrp in config.vrrp.values() for address in vrrp.held}
+    return moving | {s.address for s in config.services.values() if s.address is not None}
 
 
 def choose(held: Iterable[Held], way: Passage, virtual: Collection[Address]) -> Held | None:

@@ -13,6 +13,9 @@ from lvsha.kernel.routes import Way
 from lvsha.model import Address, Family
 from lvsha.speaker.messages import State
 
+_DEPRECATED = 0x20
+"""IFA_F_DEPRECATED of include/uapi/linux/if_addr.h."""
+
 
 def judge(config: Config, facts: Facts) -> Iterator[FindingView]:
     """Everything about who holds the addresses, and whether clients' packets may come in."""
@@ -35,7 +38,20 @@ def _address(address: Address, config: Config, facts: Facts) -> Iterator[Finding
         words = f"is on {where}, and no VRRP instance holds it: it stays here when this director fails"
         yield warning(subject, words, "put it under [vrrp.NAME] addresses or excluded")
     else:
-        yield ok(subject, f"is on {facts.name(held[0].place.index)}")
+        yield _here(subject, held[0], facts)
+
+
+def _here(subject: str, held: Held, facts: Facts) -> FindingView:
+    """The one director has it."""
+    where = facts.name(held.place.index)
+    if held.place.address.version == 6 and not held.flags & _DEPRECATED:
+        # RFC 6724, rule 8: a longer prefix is preferred, and it mostly stands alone, as a /128.
+        words = (
+            f"is on {where}, and the kernel may choose it as the source of what this director has to say: "
+            "servers that have it too do not answer"
+        )
+        return warning(subject, words, f"ip address change {held.place.address} dev {where} preferred_lft 0")
+    return ok(subject, f"is on {where}")
 
 
 def _moving(subject: str, holder: VrrpConfig, held: list[Held], facts: Facts) -> Iterator[FindingView]:

@@ -12,12 +12,12 @@ import pytest
 import checks
 from checks.tcp import Tcp
 from lvsha.config import CheckConfig, Passage
-from lvsha.daemon.probes import AGAIN, Probes, choose
+from lvsha.daemon.probes import AGAIN, Probes, choose, virtual
 from lvsha.desired import Target
 from lvsha.kernel.addresses import OURS
 from lvsha.model import Family, Method, Server, ServerKey, ServiceKey
-from tests.lab.facts import BACK, FRONT, held
-from tests.lab.services import config
+from tests.lab.facts import BACK, FRONT, held, pair, vrrp
+from tests.lab.services import config, service
 
 WAY = Passage(
     0x6C760001,
@@ -48,6 +48,13 @@ def test_a_probe_never_comes_from_a_virtual_address() -> None:
     assert source(held("192.0.2.100/24", FRONT), BACK_OWN) == "10.0.0.1"
     assert source(held("192.0.2.99/24", FRONT, mark=OURS), BACK_OWN) == "10.0.0.1"
     assert source(held("192.0.2.99/24", FRONT), BACK_OWN, virtual=["192.0.2.99"]) == "10.0.0.1"
+
+
+def test_what_is_virtual() -> None:
+    """What VRRP moves, and every service's address: another service's may be on this server's lo too."""
+    other = replace(service(), name="other", address=ip_address("192.0.2.101"))
+    cfg = pair(config(service(), other), vrrp("192.0.2.100/24", "10.0.0.254/24"))
+    assert {str(a) for a in virtual(cfg)} == {"192.0.2.100", "192.0.2.101", "10.0.0.254"}
 
 
 def test_an_address_of_the_other_family_does_not_do() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
 from lvsha.daemon.doctor.facts import Facts
 from lvsha.daemon.doctor.vips import judge
 from lvsha.kernel.addresses import OURS
+from lvsha.model import Family
 from lvsha.speaker.messages import State
 from tests.lab.facts import BACK, FRONT, bad, facts, held, pair, report, status, vrrp
 from tests.lab.services import config, server, service
@@ -29,6 +31,17 @@ def test_one_director_has_the_address_or_nobody_has() -> None:
     assert bad(judge(ALONE, facts(ALONE))) == []
     (found,) = bad(judge(ALONE, facts(ALONE, held=(OWN,))))
     assert (found.severity, found.command) == ("error", "ip address add 192.0.2.100 dev INTERFACE")
+
+
+def test_an_address_of_ipv6_must_not_be_a_source() -> None:
+    """Added by hand without `preferred_lft 0`, this director would speak to its servers from it."""
+    vip = ip_address("2001:db8:1::100")
+    six = config(replace(service(server(1)), address=vip, family=Family.IPV6))
+    on = held(f"{vip}/128", FRONT)
+    (found,) = bad(judge(six, facts(six, held=(on,))))
+    assert found.severity == "warning"
+    assert found.command == "ip address change 2001:db8:1::100/128 dev front preferred_lft 0"
+    assert bad(judge(six, facts(six, held=(replace(on, flags=0x20),)))) == []
 
 
 def test_master_and_backup_are_well() -> None:
