@@ -143,7 +143,9 @@ async def test_a_cut_cable_and_its_healing(pair: Pair) -> None:
 
 async def test_status_warns_of_another_configuration_and_of_silence(pair: Pair) -> None:
     """A server that only one of them knows; then a peer that is down."""
-    assert (await pair.lb1.ask("GET", "/v1/status"))["warnings"] == []
+    warnings = (await pair.lb1.ask("GET", "/v1/status"))["warnings"]
+    # This kernel may have no IPVS, which is another warning.
+    assert [w for w in warnings if w.startswith("director")] == []
     mark = await pair.lb2.mark()
     await pair.lb2.reload(PAIR.replace("10.0.1.12", "10.0.1.13"))
     await pair.lb2.event("reload.done", since=mark)
