@@ -1,6 +1,5 @@
 """The only raw sockets of lvsha: adverts, announcements of addresses, conflicts, echoes.
 
-    bpf.py         small programs that the kernel filters packets with
     advert.py      VRRP adverts, multicast and unicast, both families
     announce.py    gratuitous ARP and unsolicited neighbour advertisements: frames and their sender
     conflict.py    hears somebody else announce an address that is held here

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
-from lvsha.wire import bpf
+from lvsha import bpf
 from lvsha.wire.echo import checksum
 
 Address = IPv4Address | IPv6Address

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from lvsha.wire import bpf
+from lvsha import bpf
 
 Address = IPv4Address | IPv6Address
 

@@ -13,7 +13,7 @@ import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from lvsha.wire import bpf
+from lvsha import bpf
 
 Address = IPv4Address | IPv6Address
 

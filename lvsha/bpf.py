@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 SO_ATTACH_FILTER = 26
 """include/uapi/asm-generic/socket.h; Python does not name it."""
@@ -19,11 +19,20 @@ _LD_BYTE = 0x30
 _LD_WORD = 0x20
 _LD_BYTE_INDIRECT = 0x50
 _LD_HALF_INDIRECT = 0x48
+_LD_NUMBER = 0x00
 _LDX_NUMBER = 0x01
+_LDX_MEMORY = 0x61
 _LDX_HEADER_LENGTH = 0xB1
 """X = 4 * (P[k] & 0xf): the length of an IPv4 header."""
+_ST = 0x02
+_TAX = 0x07
 _JEQ = 0x15
+_JEQ_X = 0x1D
 _RET = 0x06
+
+_ATTRIBUTE, _NESTED_ATTRIBUTE = 0xFFFFF00C, 0xFFFFF010
+"""SKF_AD_NLATTR, SKF_AD_NLATTR_NEST of linux/filter.h: A becomes the offset of the netlink attribute of kind
+X that stands at A or behind it, or in the one at A; 0 where there is none."""
 
 _ACCEPT = 0xFFFFFFFF
 
@@ -32,6 +41,8 @@ _VALUES = 400
 net.core.optmem_max, 20 KiB on older kernels. Such a filter lets all of its kind through."""
 
 Step = tuple[int, int, int, int]
+Kinds = Sequence[int]
+"""Of nested netlink attributes, the outermost first."""
 
 
 def vrids(family: int, wanted: Iterable[int]) -> list[Step]:
@@ -74,6 +85,27 @@ def echo_replies(family: int, number: int) -> list[Step]:
         (_RET, 0, 0, _ACCEPT),
         (_RET, 0, 0, 0),
     ]
+
+
+def ports_changed(start: int, one: Kinds, other: Kinds) -> list[Step]:
+    """Netlink messages in which two ports differ.
+
+    Each is found by the kinds of the attributes that it is in, the first of them at `start` or behind it. A
+    message that lacks one of them is thrown away.
+    """
+    program = [*_port(start, one), (_ST, 0, 0, 0), *_port(start, other), (_LDX_MEMORY, 0, 0, 0)]
+    return [*program, (_JEQ_X, 0, 1, 0), (_RET, 0, 0, 0), (_RET, 0, 0, _ACCEPT)]
+
+
+def _port(start: int, kinds: Kinds) -> list[Step]:
+    """A = the two octets in an attribute."""
+    program, where = [(_LD_NUMBER, 0, 0, start)], _ATTRIBUTE
+    for kind in kinds:
+        found: list[Step] = [(_JEQ, 0, 1, 0), (_RET, 0, 0, 0)]
+        program += [(_LDX_NUMBER, 0, 0, kind), (_LD_WORD, 0, 0, where), *found]
+        where = _NESTED_ATTRIBUTE
+    # Behind the attribute's length and kind.
+    return [*program, (_TAX, 0, 0, 0), (_LD_HALF_INDIRECT, 0, 0, 4)]
 
 
 def nothing() -> list[Step]:
