@@ -1,33 +1,27 @@
-"""The neighbour table: who on a link answers (ARP, IPv6 neighbour discovery), and at which MAC.
+"""The neighbour table: who on a link answers (ARP, IPv6 neighbour discovery).
 
 An address that nothing was sent to lately has no entry. `stir` makes the kernel ask for it as it would for
-a packet, without one. See include/uapi/linux/neighbour.h and net/core/neighbour.c.
+a packet, without one. See net/core/neighbour.c.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv4Address, IPv6Address
-from typing import Final, Self
+from functools import partial
+from ipaddress import ip_address
+from typing import Any, Self
 
-from lvsha.kernel import attributes
-from lvsha.kernel.attributes import MalformedError
-from lvsha.kernel.netlink import Netlink, Refusal
+from lvsha.kernel.netlink import Refusal
+from lvsha.kernel.rtnetlink import Rtnetlink, refusal
 from lvsha.model import Address, Family
 
-NETLINK_ROUTE: Final = 0
-RTM_NEWNEIGH: Final = 28
-RTM_GETNEIGH: Final = 30
+Place = tuple[Address, int]
+"""An address on an interface, which is meant by its index."""
 
-_NLM_F_CREATE = 0x400
-_NDMSG = struct.Struct("=BxxxiHBB")
-_NDA_DST = 1
-_NDA_LLADDR = 2
+# include/uapi/linux/neighbour.h
 _NTF_USE = 0x01
-
 _INCOMPLETE = 0x01
 _FAILED = 0x20
 
@@ -51,54 +45,54 @@ class Neighbour:
     index: int
     """The interface."""
     answer: Answer
-    mac: bytes
 
 
 class Neighbours:
     """The neighbours of the network namespace in which this was opened."""
 
-    def __init__(self, netlink: Netlink) -> None:
-        self._netlink = netlink
+    def __init__(self, rtnetlink: Rtnetlink) -> None:
+        self._rtnetlink = rtnetlink
 
     @classmethod
     def open(cls) -> Self:
-        """Raises KernelError where there is no netlink."""
-        return cls(Netlink.open(NETLINK_ROUTE, timeout=10.0))
+        """Nothing is asked yet."""
+        return cls(Rtnetlink())
 
     def close(self) -> None:
-        """End the conversation."""
-        self._netlink.close()
+        """Ask nothing more."""
+        self._rtnetlink.close()
 
     async def observe(self) -> list[Neighbour]:
         """Every entry of both families. Raises KernelError."""
-        (answers,) = await self._netlink.dump(RTM_GETNEIGH, [_NDMSG.pack(0, 0, 0, 0, 0)])
-        return list(_known(answers))
+        return await self._rtnetlink.ask(_table)
 
-    async def stir(self, places: Sequence[tuple[Address, int]]) -> dict[tuple[Address, int], Refusal]:
-        """Have the kernel ask for addresses on interfaces; where it would not. Raises KernelError."""
-        bodies = [_use(address, index) for address, index in places]
-        refused = await self._netlink.transact(RTM_NEWNEIGH, bodies, _NLM_F_CREATE)
-        return {places[i]: refusal for i, refusal in refused.items()}
+    async def stir(self, places: Sequence[Place]) -> dict[Place, Refusal]:
+        """Have the kernel ask for addresses that it does not know; where it would not. Raises KernelError."""
+        return await self._rtnetlink.ask(partial(_stir, places=places))
 
 
-def neighbour(body: bytes) -> Neighbour | None:
-    """The entry in the body of an RTM_NEWNEIGH; None for another family's. Raises MalformedError."""
-    if len(body) < _NDMSG.size:
-        raise MalformedError(f"a neighbour message of {len(body)} bytes")
-    family, index, state, _, _ = _NDMSG.unpack_from(body)
-    found = attributes.unpack(body, _NDMSG.size)
-    packed = found.get(_NDA_DST, b"")
-    if (family, len(packed)) not in ((Family.IPV4, 4), (Family.IPV6, 16)):
-        return None
-    address: Address = IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
-    return Neighbour(address, index, _answer(state), found.get(_NDA_LLADDR, b""))
+async def _table(iproute: Any) -> list[Neighbour]:
+    return [
+        Neighbour(ip_address(entry.get("dst")), entry["ifindex"], _answer(entry["state"]))
+        for family in Family
+        async for entry in await iproute.get_neighbours(family)
+    ]
 
 
-def _known(answers: Iterable[bytes]) -> Iterator[Neighbour]:
-    for body in answers:
-        one = neighbour(body)
-        if one is not None:
-            yield one
+async def _stir(iproute: Any, places: Sequence[Place]) -> dict[Place, Refusal]:
+    """Not those that are known: since Linux 5.16 an entry that was written down is forgotten by that."""
+    from pyroute2 import NetlinkError
+
+    known = {(one.address, one.index) for one in await _table(iproute) if one.answer is Answer.KNOWN}
+    refused = {}
+    for address, index in places:
+        if (address, index) in known:
+            continue
+        try:
+            await iproute.neigh("replace", dst=str(address), ifindex=index, state=0, flags=_NTF_USE)
+        except NetlinkError as error:
+            refused[address, index] = refusal(error)
+    return refused
 
 
 def _answer(state: int) -> Answer:
@@ -106,8 +100,3 @@ def _answer(state: int) -> Answer:
         return Answer.SILENT
     # NUD_NONE, 0: an entry that nothing has been done with yet.
     return Answer.ASKING if state & _INCOMPLETE or not state else Answer.KNOWN
-
-
-def _use(address: Address, index: int) -> bytes:
-    family = Family.IPV4 if address.version == 4 else Family.IPV6
-    return _NDMSG.pack(family, index, 0, _NTF_USE, 0) + attributes.pack(_NDA_DST, address.packed)

@@ -1,37 +1,25 @@
 """Which way a packet would take from here: the kernel's own answer, address by address.
 
 No table is read (a router's may hold a million entries): the question is the one that the kernel asks itself
-for every packet. See include/uapi/linux/rtnetlink.h.
+for every packet.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
-from typing import Final, Self
+from functools import partial
+from ipaddress import ip_address
+from typing import Any, Final, Self
 
-from lvsha.kernel import attributes
-from lvsha.kernel.attributes import MalformedError
-from lvsha.kernel.netlink import BATCH, Netlink, Refusal
-from lvsha.model import Address, Family
+from lvsha.kernel.netlink import Refusal
+from lvsha.kernel.rtnetlink import Rtnetlink, refusal
+from lvsha.model import Address
 
-NETLINK_ROUTE: Final = 0
-RTM_NEWROUTE: Final = 24
-RTM_GETROUTE: Final = 26
-
-_RTMSG = struct.Struct("=BBBBBBBBI")
-_RTA_DST = 1
-_RTA_OIF = 4
-_RTA_GATEWAY = 5
-_RTA_PREFSRC = 7
-_RTA_METRICS = 8
-_RTA_VIA = 18
-_RTAX_MTU = 2
+SLICE: Final = 128
+"""Addresses that are asked for at a stretch: each stretch has the whole time of a conversation."""
 _RTN_LOCAL = 2
-_RTVIA_FAMILY = 2
-"""Octets of the address family that an RTA_VIA begins with."""
+"""include/uapi/linux/rtnetlink.h"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,62 +41,46 @@ class Way:
 class Routes:
     """The routes of the network namespace in which this was opened."""
 
-    def __init__(self, netlink: Netlink) -> None:
-        self._netlink = netlink
+    def __init__(self, rtnetlink: Rtnetlink) -> None:
+        self._rtnetlink = rtnetlink
 
     @classmethod
     def open(cls) -> Self:
-        """Raises KernelError where there is no netlink."""
-        return cls(Netlink.open(NETLINK_ROUTE, timeout=10.0))
+        """Nothing is asked yet."""
+        return cls(Rtnetlink())
 
     def close(self) -> None:
-        """End the conversation."""
-        self._netlink.close()
+        """Ask nothing more."""
+        self._rtnetlink.close()
 
     async def find(self, addresses: Sequence[Address]) -> dict[Address, Way | Refusal]:
         """The way to each address, or why there is none. Raises KernelError."""
         found: dict[Address, Way | Refusal] = {}
-        for start in range(0, len(addresses), BATCH):
-            some = addresses[start : start + BATCH]
-            answers = await self._netlink.ask(RTM_GETROUTE, [_question(address) for address in some])
-            for address, answer in zip(some, answers, strict=True):
-                found[address] = answer if isinstance(answer, Refusal) else way(answer)
+        for start in range(0, len(addresses), SLICE):
+            some = addresses[start : start + SLICE]
+            found |= await self._rtnetlink.ask(partial(_ways, addresses=some))
         return found
 
 
-def way(body: bytes) -> Way:
-    """The way in the body of an RTM_NEWROUTE. Raises MalformedError."""
-    if len(body) < _RTMSG.size:
-        raise MalformedError(f"a route message of {len(body)} bytes")
-    kind = _RTMSG.unpack_from(body)[7]
-    found = attributes.unpack(body, _RTMSG.size)
-    metrics = attributes.unpack(found.get(_RTA_METRICS, b""))
+async def _ways(iproute: Any, addresses: Sequence[Address]) -> dict[Address, Way | Refusal]:
+    return {address: await _way(iproute, address) for address in addresses}
+
+
+async def _way(iproute: Any, address: Address) -> Way | Refusal:
+    from pyroute2 import NetlinkError
+
+    try:
+        (route,) = await iproute.route("get", dst=str(address))
+    except NetlinkError as error:
+        return refusal(error)
     return Way(
-        attributes.number(found, _RTA_OIF, 0),
-        next(_gateways(found), None),
-        _address(found.get(_RTA_PREFSRC)),
-        attributes.number(metrics, _RTAX_MTU, 0),
-        kind == _RTN_LOCAL,
+        route.get("oif") or 0,
+        _address(route.get("gateway") or route.get(("via", "addr"))),
+        _address(route.get("prefsrc")),
+        route.get(("metrics", "mtu")) or 0,
+        route["type"] == _RTN_LOCAL,
     )
 
 
-def _question(address: Address) -> bytes:
-    family = Family.IPV4 if address.version == 4 else Family.IPV6
-    head = _RTMSG.pack(family, family.bits, 0, 0, 0, 0, 0, 0, 0)
-    return head + attributes.pack(_RTA_DST, address.packed)
-
-
-def _gateways(found: attributes.Attributes) -> Iterator[Address]:
-    gateway = _address(found.get(_RTA_GATEWAY)) or _address(found.get(_RTA_VIA, b"")[_RTVIA_FAMILY:])
-    if gateway is not None:
-        yield gateway
-
-
-def _address(packed: bytes | None) -> Address | None:
-    match len(packed or b""):
-        case 4:
-            return IPv4Address(packed or b"")
-        case 16:
-            return IPv6Address(packed or b"")
-        case _:
-            return None
+def _address(text: str | None) -> Address | None:
+    return ip_address(text) if text else None

@@ -113,7 +113,7 @@ def _well(config: Config) -> Facts:
         held=_held(config),
         ways=_ways(config),
         neighbours={
-            (s.address, BACK): Neighbour(s.address, BACK, Answer.KNOWN, MAC)
+            (s.address, BACK): Neighbour(s.address, BACK, Answer.KNOWN)
             for v in config.services.values()
             for s in (*v.servers, *v.fallback)
         },

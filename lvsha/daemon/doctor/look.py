@@ -19,7 +19,7 @@ from lvsha.daemon.doctor.facts import SOMEWHERE, Facts, per_link
 from lvsha.kernel.addresses import Addresses, Held
 from lvsha.kernel.links import Link, Links
 from lvsha.kernel.modules import find
-from lvsha.kernel.neighbours import Answer, Neighbour, Neighbours
+from lvsha.kernel.neighbours import Answer, Neighbour, Neighbours, Place
 from lvsha.kernel.netlink import Refusal
 from lvsha.kernel.routes import Routes, Way
 from lvsha.kernel.sysctl import SysctlError, read
@@ -32,8 +32,6 @@ _AGAIN = 0.05
 OTHERS = frozenset({"keepalived", "ldirectord", "surealived", "seesaw_engine", "kube-proxy", "kube-router"})
 """Programs that write IPVS, by the name of their process."""
 _PROC = Path("/proc")
-
-Place = tuple[Address, int]
 
 
 async def look(

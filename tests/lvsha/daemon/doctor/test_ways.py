@@ -65,7 +65,7 @@ def test_only_direct_routing_needs_a_neighbour() -> None:
 def test_a_neighbour_that_does_not_answer(answer: Answer) -> None:
     """Silent, or still silent when patience was over: an error, whatever the mode."""
     cfg = site(Mode.DR)
-    silent = {(RS, BACK): Neighbour(RS, BACK, answer, b"")}
+    silent = {(RS, BACK): Neighbour(RS, BACK, answer)}
     (found,) = judge(cfg, facts(cfg, neighbours=silent))
     assert (found.severity, found.command) == ("error", "ip neighbour show 10.0.0.11")
 
@@ -74,9 +74,7 @@ def test_behind_a_router_the_router_must_answer() -> None:
     """It is the next hop that is looked at."""
     cfg = site(Mode.TUN)
     hop = ip_address("10.0.0.254")
-    spoiled = replace(
-        with_way(cfg, ROUTER), neighbours={(hop, BACK): Neighbour(hop, BACK, Answer.SILENT, b"")}
-    )
+    spoiled = replace(with_way(cfg, ROUTER), neighbours={(hop, BACK): Neighbour(hop, BACK, Answer.SILENT)})
     (found,) = judge(cfg, spoiled)
     assert found.finding.startswith("10.0.0.254 does not answer")
 
