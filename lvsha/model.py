@@ -8,6 +8,7 @@ wanted and what is there is `==` on plain values:
     ServerKey    what the kernel finds a real server of one service by
     Server       its settings (weight, forwarding method, thresholds, tunnel)
     SourceNat    the director's own addresses that a service's servers see instead of a client's
+    Collision    a connection whose port source NAT had to change
     Desired      key -> settings: what should be in the kernel
     Observed     key -> settings and counters: what the kernel holds
 
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum, IntFlag, StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
+from typing import NamedTuple
 
 Address = IPv4Address | IPv6Address
 
@@ -243,6 +245,26 @@ class SourceNatState:
     altered: str = ""
     """How it differs from what lvsha writes for these entries: somebody has been at it, or it cannot
     be read. Empty: not at all."""
+
+
+class Collision(NamedTuple):
+    """A connection of mode fullnat whose client's port another one had: its server sees another port.
+
+    A tuple, for thousands of them are compared with thousands.
+    """
+
+    protocol: Protocol
+    client: Address
+    client_port: int
+    address: Address
+    """The service's."""
+    port: int
+    server: Address
+    server_port: int
+    local: Address
+    """What the server sees ..."""
+    local_port: int
+    """... and the port that was found for it."""
 
 
 @dataclass(frozen=True, slots=True)

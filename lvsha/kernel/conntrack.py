@@ -63,6 +63,8 @@ class Flow:
     """What the server sees instead of the client."""
     lifetime: int
     """Whole seconds, until a packet passes."""
+    local_port: int = 0
+    """What the server sees instead of the client's port; 0: that stays."""
 
 
 class Conntrack:
@@ -94,11 +96,12 @@ def body(flow: Flow) -> bytes:
     form, row = _FORMS[family_of(flow.client), flow.protocol is Protocol.TCP]
     client, server, local = flow.client.packed, flow.server.packed, flow.local.packed
     port, lifetime = flow.client_port, max(1, flow.lifetime)
+    seen = flow.local_port or port
     row = row.copy()
     row[1::2] = (
         *(client, flow.address.packed, flow.protocol, port, flow.port),
         *(server, client, flow.protocol, flow.server_port, port),
-        *(local, local, port, port),
+        *(local, local, seen, seen),
         lifetime,
     )
     return form.pack(*row)
