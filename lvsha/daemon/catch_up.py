@@ -7,7 +7,9 @@ after one such period and a little, and never one without traffic.
 
 Whether it knows enough is judged by counting the established ones, here and, over the channel between the
 directors, there. Closed ones are not counted: they linger for minutes, are not told of any more, and nobody
-misses them. Where the peer does not say, a count that has stopped growing must do.
+misses them. Nor are, for a period, those that were here when the waiting began: a node that was cut off, and
+not rebooted, may have as many as its peer, and all of them have long ended. Where the peer does not say, a
+count that has stopped growing must do.
 
 Nothing else waits: without a master this node takes over at once.
 """
@@ -59,10 +61,14 @@ class End:
 
 
 class Progress:
-    """The counts of one node since it began to listen. Times are seconds of any clock."""
+    """The counts of one node since it began to listen. Times are seconds of any clock.
 
-    def __init__(self, begun: float, *, limit: float, period: float) -> None:
+    `old` connections were known when it began.
+    """
+
+    def __init__(self, begun: float, *, limit: float, period: float, old: int) -> None:
         self._begun = begun
+        self._old = old
         self._limit = limit
         self._period = period
         self._counts: list[tuple[float, int]] = []
@@ -70,7 +76,9 @@ class Progress:
     def judge(self, known: int, there: int | None, now: float) -> End | None:
         """Take one count, here and there; whether the waiting is over."""
         self._counts.append((now, known))
-        if there is not None and known >= SHARE * there:
+        # Within a period everything with traffic is told of: what is unknown then is idle, here and there.
+        heard = known if now - self._begun >= self._period else known - self._old
+        if there is not None and heard >= SHARE * there:
             return End(enough=True, why=f"knows {known} of the peer's {there} connections")
         if there is None and self._settled(known, now):
             return End(enough=True, why=f"knows {known} connections, and no more in {self._period:g} s")
@@ -105,8 +113,8 @@ class CatchUp:
         config, clock = self._config(), asyncio.get_running_loop().time
         limit = config.sync.catch_up if config.sync is not None else 0.0
         begun = clock()
-        progress = Progress(begun, limit=limit, period=_period(config))
         known = await self._count() or 0
+        progress = Progress(begun, limit=limit, period=_period(config), old=known)
         took = clock() - begun
         emit("sync.catching_up", connections=known, seconds=limit)
         while True:

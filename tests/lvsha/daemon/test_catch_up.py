@@ -22,10 +22,10 @@ PAIR = replace(config(WEB), sync=SyncConfig("back"), vrrp={"public": VRRP})
 
 
 def judged(
-    *counts: tuple[float, int], there: int | None = None, limit: float = 30, period: float = 10
+    *counts: tuple[float, int], there: int | None = None, limit: float = 30, period: float = 10, old: int = 0
 ) -> End | None:
-    """What is said after these counts, as (seconds, connections)."""
-    progress = Progress(0.0, limit=limit, period=period)
+    """What is said after these counts, as (seconds, connections); `old` were there at the beginning."""
+    progress = Progress(0.0, limit=limit, period=period, old=old)
     end = None
     for now, known in counts:
         assert end is None
@@ -39,6 +39,15 @@ def test_as_many_as_the_peer_has_are_enough() -> None:
     assert end == End(enough=True, why="knows 95 of the peer's 100 connections")
     assert judged((0.5, 94), there=100) is None
     assert judged((0.5, 0), there=0) is not None
+
+
+def test_what_was_there_at_the_beginning_may_be_of_long_ago() -> None:
+    """100 old ones are none of the peer's 100 new ones for all anybody knows, until a period has passed."""
+    assert judged((0.5, 100), there=100, old=100) is None
+    assert judged((0.5, 150), (9.9, 190), there=100, old=100) is None
+    end = judged((0.5, 150), (9.9, 195), there=100, old=100)
+    assert end == End(enough=True, why="knows 195 of the peer's 100 connections")
+    assert judged((9.9, 100), (10.0, 100), there=100, old=100) is not None
 
 
 def test_a_peer_that_says_nothing_is_judged_by_growth() -> None:
@@ -138,11 +147,18 @@ async def run(site: Site, *, catch_up: float = 30.0) -> None:
 
 async def test_it_waits_for_the_peers_connections_and_says_so(said: Hearing) -> None:
     """From the first count to the one that is enough."""
-    await run(Site(there=250))
+    await run(Site(known=-100, there=190))
     first, last = said
-    assert (first["event"], first["connections"], first["seconds"]) == ("sync.catching_up", 100, 30.0)
-    assert (last["event"], last["connections"], last["peer_connections"]) == ("sync.caught_up", 300, 250)
-    assert last["why"] == "knows 300 of the peer's 250 connections"
+    assert (first["event"], first["connections"], first["seconds"]) == ("sync.catching_up", 0, 30.0)
+    assert (last["event"], last["connections"], last["peer_connections"]) == ("sync.caught_up", 200, 190)
+    assert last["why"] == "knows 200 of the peer's 190 connections"
+
+
+async def test_a_table_from_before_is_listened_to_for_a_period(said: Hearing) -> None:
+    """A node that was away without a reboot has connections of old, as many as the peer has new ones."""
+    await run(Site(known=250, there=250, step=0))
+    assert (said[0]["connections"], said[-1]["event"]) == (250, "sync.caught_up")
+    assert said[-1]["seconds"] >= 1 + FLUSH
 
 
 async def test_what_cannot_be_waited_for_is_told(said: Hearing) -> None:
