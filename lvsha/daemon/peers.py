@@ -16,17 +16,19 @@ from lvsha.api.views import PeerView
 from lvsha.config import PeerConfig
 from lvsha.daemon.director import Director
 from lvsha.daemon.fingerprint import fingerprint
+from lvsha.model import Collision
 from lvsha.peer.channel import Channel
-from lvsha.peer.link import Count, Peer, uncounted
+from lvsha.peer.link import Collided, Count, Peer, uncounted
 from lvsha.peer.messages import About
 
 
 class Peers:
     """The channel to the other directors; none where the configuration has no `[peer]`."""
 
-    def __init__(self, director: Director, count: Count = uncounted) -> None:
+    def __init__(self, director: Director, count: Count = uncounted, collided: Collided = frozenset) -> None:
         self._director = director
         self._count = count
+        self._collided = collided
         self._about = self._describe()
         self._wanted = self._want()
         self._channel = self._open()
@@ -63,6 +65,17 @@ class Peers:
         """The most connections that a connected peer has said it knows; None: none has said so."""
         known = [peer.connections for peer in self._peers.values() if peer.link is not None]
         return max((count for count in known if count is not None), default=None)
+
+    def tell(self) -> None:
+        """Tell the peers what collisions of ports there are now."""
+        if self._channel is not None:
+            self._channel.tell()
+
+    @property
+    def collisions(self) -> frozenset[Collision] | None:
+        """Those that connected peers have; None: none is connected."""
+        known = [peer.collisions for peer in self._peers.values() if peer.link is not None]
+        return frozenset().union(*known) if known else None
 
     async def reconfigure(self) -> None:
         """Follow the director's new configuration."""
@@ -120,7 +133,7 @@ class Peers:
         node, config = self._wanted
         if config is None:
             return None
-        return Channel(node, config, self._director, self._about, count=self._count)
+        return Channel(node, config, self._director, self._about, count=self._count, collided=self._collided)
 
 
 async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:

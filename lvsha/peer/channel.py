@@ -25,7 +25,7 @@ from ipaddress import ip_address
 from lvsha.config import PeerConfig
 from lvsha.errors import LvshaError, UnavailableError
 from lvsha.log import emit
-from lvsha.peer.link import Count, Director, Link, Pace, Peer, uncounted
+from lvsha.peer.link import Collided, Count, Director, Link, Pace, Peer, uncounted
 from lvsha.peer.messages import About, Reason, RefusedError
 from lvsha.peer.protocol import NONCE, Role, Session
 from lvsha.peer.refusals import Refusals
@@ -46,6 +46,7 @@ class Channel:
         pace: Pace = Pace(),
         *,
         count: Count = uncounted,
+        collided: Collided = frozenset,
     ) -> None:
         self.peers: Mapping[str, Peer] = {
             name: Peer(name, address, time.time()) for name, address in config.nodes.items()
@@ -55,6 +56,7 @@ class Channel:
         self._director = director
         self._about = about
         self._count = count
+        self._collided = collided
         self._pace = pace
         self._refusals = Refusals()
         self._dice = random.Random()  # noqa: S311 - spreads load, guards nothing
@@ -69,7 +71,7 @@ class Channel:
     @about.setter
     def about(self, about: About) -> None:
         self._about = about
-        self._tell()
+        self.tell()
 
     def ask_census(self) -> None:
         """Ask every peer how many connections its IPVS knows; the answers are kept in `Peer`."""
@@ -101,9 +103,10 @@ class Channel:
     async def _follow(self) -> None:
         while True:
             await self._director.overrides_changed()
-            self._tell()
+            self.tell()
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """Something that peers are told has changed."""
         for peer in self.peers.values():
             if peer.link is not None:
                 peer.link.tell()
@@ -240,10 +243,10 @@ class Channel:
         if before is not None:
             before.abort()
         peer.about, peer.since, peer.error, peer.told = None, time.time(), "", False
-        peer.connections = None
+        peer.connections, peer.collisions = None, frozenset()
         emit("peer.connected", peer=peer.name, address=peer.address)
         try:
-            await link.converse(self._director, lambda: self._about, peer, self._count)
+            await link.converse(self._director, lambda: self._about, peer, self._count, self._collided)
         except RefusedError as error:
             self._refusals.tell(error.reason, str(peer.address), str(error))
             why = str(error)

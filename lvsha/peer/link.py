@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from lvsha.errors import StateError, UnavailableError
-from lvsha.model import Address
+from lvsha.model import Address, Collision
 from lvsha.overrides import Overrides
-from lvsha.peer.messages import About, Alive, Census, Complete, Message, Records, parts
+from lvsha.peer.collisions import MOST, pieces
+from lvsha.peer.messages import About, Alive, Census, Collisions, Complete, Message, Records, parts
 from lvsha.peer.protocol import Session
 
 CHUNK = 64 * 1024
@@ -73,6 +74,8 @@ class Peer:
     """It has once said all that it knows."""
     connections: int | None = None
     """What it answered last to `Link.ask_census`."""
+    collisions: frozenset[Collision] = frozenset()
+    """Those that it has."""
 
 
 class Director(Protocol):
@@ -98,6 +101,10 @@ async def uncounted() -> int | None:
     return None
 
 
+Collided = Callable[[], frozenset[Collision]]
+"""The collisions of ports that this director has."""
+
+
 class Link:
     """A connection, with the session that is held over it."""
 
@@ -118,6 +125,8 @@ class Link:
         """What came right behind the proof."""
         self._greeted = False
         """The peer has been told all that was known at the beginning."""
+        self._collisions: frozenset[Collision] = frozenset()
+        """What the peer has been told of them."""
         self._asks = False
         self._owes = False
         """A question of how many connections there are is to be sent; one is to be answered."""
@@ -145,14 +154,20 @@ class Link:
         self._news.set()
 
     async def converse(
-        self, director: Director, about: Callable[[], About], peer: Peer, count: Count = uncounted
+        self,
+        director: Director,
+        about: Callable[[], About],
+        peer: Peer,
+        count: Count = uncounted,
+        collided: Collided = frozenset,
     ) -> None:
         """Tell and hear until the connection ends.
 
         Always raises why it ended: UnavailableError, RefusedError or OSError.
         """
         hearing = asyncio.create_task(self._hear(director, peer), name=f"hear {peer.name}")
-        speaking = asyncio.create_task(self._speak(director, about, count), name=f"tell {peer.name}")
+        telling = self._speak(director, about, peer, count, collided)
+        speaking = asyncio.create_task(telling, name=f"tell {peer.name}")
         # No TaskGroup: before Python 3.13 one whose task fails just when it is cancelled itself forgets
         # about the latter, and this would go on for ever.
         try:
@@ -175,13 +190,18 @@ class Link:
         """Close the connection at once."""
         self._writer.transport.abort()
 
-    async def _speak(self, director: Director, about: Callable[[], About], count: Count) -> None:
+    async def _speak(
+        self, director: Director, about: Callable[[], About], peer: Peer, count: Count, collided: Collided
+    ) -> None:
         said: About | None = None
         while True:
             self._news.clear()
             if said != (said := about()):
                 self._session.send(said)
             self._send(director.overrides)
+            # Another release may not know what they are, and would hang up.
+            if peer.about is not None and peer.about.version == said.version:
+                self._send_collisions(collided())
             await self._flush()
             await self._take_census(count)
             try:
@@ -211,6 +231,13 @@ class Link:
             self._session.send(Complete())
             self._greeted = True
 
+    def _send_collisions(self, now: frozenset[Collision]) -> None:
+        for gone in pieces(self._collisions - now):
+            self._session.send(Collisions(gone=gone))
+        for made in pieces(now - self._collisions):
+            self._session.send(Collisions(made=made))
+        self._collisions = now
+
     async def _hear(self, director: Director, peer: Peer) -> None:
         loop = asyncio.get_running_loop()
         messages, self._early = self._early, []
@@ -237,11 +264,15 @@ class Link:
                 self._keep(director, peer)
             case About():
                 peer.about = message
+                self._news.set()
             case Census(None):
                 self._owes = True
                 self._news.set()
             case Census(connections):
                 peer.connections = connections
+            case Collisions(made, gone):
+                left = peer.collisions - gone
+                peer.collisions = left | made if len(left) < MOST else left
             case Complete():
                 peer.complete.set()
             case Alive():

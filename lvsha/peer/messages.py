@@ -12,7 +12,9 @@ from enum import StrEnum
 from typing import Any, Final, NoReturn
 
 from lvsha.errors import InputError
+from lvsha.model import Collision
 from lvsha.overrides import Overrides, Record, from_document, to_document
+from lvsha.peer.collisions import from_rows, to_rows
 
 PART: Final = 64 * 1024
 """Bytes after which overrides go on in another message."""
@@ -89,7 +91,15 @@ class Census:
     connections: int | None = None
 
 
-Message = About | Records | Complete | Alive | Census
+@dataclass(frozen=True, slots=True)
+class Collisions:
+    """Connections whose port source NAT had to change: some that a director has, some that it has no more."""
+
+    made: frozenset[Collision] = frozenset()
+    gone: frozenset[Collision] = frozenset()
+
+
+Message = About | Records | Complete | Alive | Census | Collisions
 
 
 def parts(overrides: Overrides) -> Iterator[Records]:
@@ -121,6 +131,8 @@ def encode(message: Message) -> bytes:
             return dump({"kind": "alive"})
         case Census(connections):
             return dump({"kind": "census", "connections": connections})
+        case Collisions(made, gone):
+            return dump({"kind": "collisions", "made": to_rows(made), "gone": to_rows(gone)})
 
 
 def decode(document: dict[str, Any]) -> Message:
@@ -144,6 +156,12 @@ def decode(document: dict[str, Any]) -> Message:
         case "census":
             check_keys(document, {"kind", "connections"})
             return _census(document["connections"])
+        case "collisions":
+            check_keys(document, {"kind", "made", "gone"})
+            try:
+                return Collisions(from_rows(document["made"]), from_rows(document["gone"]))
+            except InputError as error:
+                raise RefusedError(Reason.GARBAGE, f"sends {error}") from error
         case kind:
             raise RefusedError(Reason.GARBAGE, f"sends a message of the kind {kind!a:.80}")
 

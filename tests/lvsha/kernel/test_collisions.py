@@ -13,33 +13,11 @@ import pytest
 from lvsha.kernel.attributes import MalformedError
 from lvsha.kernel.collisions import Collisions, read
 from lvsha.kernel.conntrack import Conntrack, Flow
-from lvsha.model import Collision, Protocol
+from tests.lab.collisions import FOUR, SIX
 from tests.lab.network import Network
 
 pytestmark = pytest.mark.net
 
-FOUR = Collision(
-    Protocol.TCP,
-    ip_address("198.51.100.7"),
-    40000,
-    ip_address("192.0.2.100"),
-    80,
-    ip_address("10.0.1.11"),
-    8080,
-    ip_address("10.0.1.100"),
-    16638,
-)
-SIX = Collision(
-    Protocol.UDP,
-    ip_address("2001:db8:9::7"),
-    40000,
-    ip_address("2001:db8:1::100"),
-    53,
-    ip_address("2001:db8:2::11"),
-    5353,
-    ip_address("2001:db8:2::100"),
-    16639,
-)
 PLAIN = Flow(*FOUR[:8], lifetime=900)
 """As it is where there was no collision."""
 

@@ -16,8 +16,9 @@ from lvsha.daemon.director import Director
 from lvsha.errors import UnavailableError
 from lvsha.overrides import Kind, Override, Overrides, Record, Selector, Stamp
 from lvsha.peer.link import Link, Peer
-from lvsha.peer.messages import Alive, Census, Complete, Message, Reason, Records, RefusedError
+from lvsha.peer.messages import Alive, Census, Collisions, Complete, Message, Reason, Records, RefusedError
 from lvsha.peer.protocol import NONCE, Role, Session
+from tests.lab.collisions import FOUR, SIX
 from tests.lab.peers import ABOUT, KEY, QUICK, Site, address, drain
 
 
@@ -156,6 +157,57 @@ async def test_a_census_is_taken_and_given(director: Director) -> None:
             while whom.connections is None:
                 await far.hear()
         assert whom.connections == 5000
+        task.cancel()
+
+
+async def test_collisions_are_told_as_they_come_and_go(director: Director) -> None:
+    """All at the beginning, then what changed; what the peer says is kept."""
+    known = {FOUR, SIX}
+    async with linked() as (link, far):
+        await asyncio.gather(link.greet(), far.greet())
+        whom = peer()
+        talk = link.converse(director, lambda: ABOUT, whom, collided=lambda: frozenset(known))
+        task = asyncio.create_task(talk)
+
+        async def heard() -> Message:
+            while True:
+                for message in await far.hear():
+                    if isinstance(message, Collisions):
+                        return message
+
+        far.session.send(ABOUT)
+        await far.send()
+        assert await heard() == Collisions(made=frozenset(known))
+        known.remove(SIX)
+        link.tell()
+        assert await heard() == Collisions(gone=frozenset({SIX}))
+        for step in (
+            Collisions(made=frozenset({FOUR, SIX})),
+            Collisions(gone=frozenset({FOUR})),
+            Census(),
+        ):
+            far.session.send(step)
+        await far.send()
+        async with asyncio.timeout(5):
+            while whom.collisions != {SIX}:
+                await far.hear()
+        task.cancel()
+
+
+async def test_another_release_is_told_of_no_collisions(director: Director) -> None:
+    """It might not know what they are."""
+    async with linked() as (link, far):
+        await asyncio.gather(link.greet(), far.greet())
+        whom = peer()
+        talk = link.converse(director, lambda: ABOUT, whom, collided=lambda: frozenset({FOUR}))
+        task = asyncio.create_task(talk)
+        far.session.send(replace(ABOUT, version="0.0.9"))
+        await far.send()
+        heard: list[Message] = []
+        while heard.count(Alive()) < 2:
+            heard += await far.hear()
+        assert whom.about is not None
+        assert not [message for message in heard if isinstance(message, Collisions)]
         task.cancel()
 
 

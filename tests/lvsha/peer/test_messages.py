@@ -15,6 +15,7 @@ from lvsha.peer.messages import (
     About,
     Alive,
     Census,
+    Collisions,
     Complete,
     Message,
     Reason,
@@ -27,6 +28,7 @@ from lvsha.peer.messages import (
     parts,
 )
 from lvsha.peer.protocol import FRAME
+from tests.lab.collisions import FOUR
 
 DRAIN = Override(Selector("web", "rs3"), Kind.DRAIN, None, "kernel update", "root", 1000.0, 2000.0)
 SAID = Overrides().put(DRAIN, node="lb1")
@@ -44,6 +46,8 @@ ABOUT = About("0.1.0", 3, "ab" * 32)
         Census(),
         Census(0),
         Census(2**53 - 1),
+        Collisions(made=frozenset({FOUR})),
+        Collisions(gone=frozenset({FOUR})),
     ],
 )
 def test_each_message_is_read_as_it_was_written(message: Message) -> None:
@@ -67,6 +71,8 @@ SET = json.loads(encode(Records(SAID)))
         ({"kind": "census", "connections": -1}, "a number of connections that is none"),
         ({"kind": "census", "connections": True}, "a number of connections that is none"),
         ({"kind": "census", "connections": 2**53}, "a number of connections that is none"),
+        ({"kind": "collisions", "made": []}, "other keys"),
+        ({"kind": "collisions", "made": [], "gone": [[6]]}, "a collision of ports that is none"),
         ({k: v for k, v in PLAIN.items() if k != "version"}, "other keys"),
         (PLAIN | {"version": 1}, "a version that is none"),
         (PLAIN | {"version": "x" * 65}, "a version that is none"),
