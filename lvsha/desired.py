@@ -31,6 +31,7 @@ from lvsha.model import (
     Desired,
     DesiredService,
     FwmarkKey,
+    Owned,
     ServerKey,
     Service,
     ServiceKey,
@@ -59,7 +60,7 @@ class Knowledge:
     overrides: Overrides = Overrides()
     adopted: Mapping[tuple[ServiceKey, ServerKey], int] | None = None
     """Weights of the servers that were in the table when their checks began."""
-    owned: frozenset[ServiceKey] | None = frozenset()
+    owned: Owned = Owned()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ def desired(config: Config, known: Knowledge) -> Desired:
         timeouts=config.ipvs.timeouts,
         sync=sync,
         owned=known.owned,
+        sweep=config.ipvs.unknown_services == "remove",
         source_nat=source_nats(config),
         unaccepted=unaccepted(config),
     )

@@ -322,6 +322,19 @@ class SyncRole(IntEnum):
     BACKUP = 2
 
 
+GONE = " (gone)"
+"""Behind the name of an interface that was replaced or removed; no interface is called so."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncKey:
+    """By what a role of the sync daemon is known again: what it was started for."""
+
+    role: SyncRole
+    interface: str
+    sync_id: int
+
+
 @dataclass(frozen=True, slots=True)
 class SyncDaemon:
     """The settings of one role of the kernel's connection-sync daemon."""
@@ -338,6 +351,28 @@ class SyncDaemon:
     group: Address | None = None
     """Multicast group (None: 224.0.0.81)."""
 
+    @property
+    def key(self) -> SyncKey:
+        """What it was started for, also where its interface is gone by now."""
+        return SyncKey(self.role, self.interface.removesuffix(GONE), self.sync_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """What of IPVS is lvsha's own, because it once was in the configuration."""
+
+    services: frozenset[ServiceKey] = frozenset()
+    sync: frozenset[SyncKey] = frozenset()
+
+    def __bool__(self) -> bool:
+        return bool(self.services or self.sync)
+
+    def __or__(self, other: Owned) -> Owned:
+        return Owned(self.services | other.services, self.sync | other.sync)
+
+    def __and__(self, other: Owned) -> Owned:
+        return Owned(self.services & other.services, self.sync & other.sync)
+
 
 @dataclass(frozen=True, slots=True)
 class Desired:
@@ -346,10 +381,11 @@ class Desired:
     services: Mapping[ServiceKey, DesiredService] = field(default_factory=dict)
     timeouts: Timeouts = Timeouts()
     sync: frozenset[SyncDaemon] | None = None
-    """None: the sync daemon is somebody else's business."""
-    owned: frozenset[ServiceKey] | None = frozenset()
-    """Services beyond `services` that may be removed, because lvsha itself once added them;
-    None: every service that is not wanted may be removed."""
+    """None: the sync daemon is somebody else's business, but for what is owned."""
+    owned: Owned = Owned()
+    """What may be removed although it is not wanted, because lvsha itself once added it."""
+    sweep: bool = False
+    """Every service that is not wanted may be removed."""
     source_nat: frozenset[SourceNat] | None = None
     """None: this wish is not about it."""
     unaccepted: frozenset[Unaccepted] | None = None

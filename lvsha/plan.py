@@ -186,7 +186,7 @@ Step = IpvsStep | SetSourceNat | SetAcceptance
 def plan(desired: Desired, observed: Observed) -> list[Step]:
     """The steps that lead from `observed` to `desired`, in an order that is safe to cut.
 
-    Empty when there is nothing to do. Services that are neither wanted nor owned are left alone.
+    Empty when there is nothing to do. What is neither wanted nor owned is left alone.
     """
     return [
         *_timeouts(desired.timeouts, observed.timeouts),
@@ -197,7 +197,7 @@ def plan(desired: Desired, observed: Observed) -> list[Step]:
         *_changes(desired, observed),
         *_removals(desired, observed),
         *_source_nat_last(desired, observed),
-        *_sync(desired.sync, observed.sync),
+        *_sync(desired, observed.sync),
     ]
 
 
@@ -257,7 +257,7 @@ def _removals(desired: Desired, observed: Observed) -> Iterator[Step]:
     for key, there in observed.services.items():
         wanted = desired.services.get(key)
         if wanted is None:
-            if desired.owned is None or key in desired.owned:
+            if desired.sweep or key in desired.owned.services:
                 yield DeleteService(key)
             continue
         for server_key in there.servers:
@@ -297,12 +297,12 @@ def _count(number: int, noun: str, plural: str = "s") -> str:
     return f"{number} {noun}{plural if number != 1 else ''}"
 
 
-def _sync(wanted: frozenset[SyncDaemon] | None, there: frozenset[SyncDaemon]) -> Iterator[Step]:
-    if wanted is None:
-        return
+def _sync(desired: Desired, there: frozenset[SyncDaemon]) -> Iterator[Step]:
+    wanted = desired.sync or frozenset()
     running = {daemon.role: daemon for daemon in there}
     for daemon in sorted(there, key=lambda d: d.role):
-        if not any(_serves(daemon, want) for want in wanted):
+        ours = desired.sync is not None or daemon.key in desired.owned.sync
+        if ours and not any(_serves(daemon, want) for want in wanted):
             yield StopSync(daemon)
     for want in sorted(wanted, key=lambda d: d.role):
         if want.role not in running or not _serves(running[want.role], want):

@@ -23,7 +23,7 @@ from lvsha.desired import Knowledge, Placement, Target, place, target_of
 from lvsha.errors import StateError
 from lvsha.health import Health, State
 from lvsha.log import emit
-from lvsha.model import Observed, ServerKey, ServiceKey
+from lvsha.model import Observed, Owned, ServerKey, ServiceKey
 from lvsha.overrides import Override, Overrides, changes
 from lvsha.standing import Standing, Word, standing
 
@@ -52,7 +52,7 @@ class Director:
         self.overrides: Overrides = memory.overrides()
         self.health: dict[Target, Health] = {}
         self._memory = memory
-        self._owned: frozenset[ServiceKey] = memory.owned()
+        self._owned: Owned = memory.owned()
         self._recorded = self._owned
         """What of it is on disk."""
         self._adopted: dict[tuple[ServiceKey, ServerKey], int] = {}
@@ -78,8 +78,7 @@ class Director:
 
     def _known(self) -> Knowledge:
         """What is known, live: for a question that is answered before anything can change."""
-        owned = None if self.config.ipvs.unknown_services == "remove" else self._owned
-        return Knowledge(self.health, self.overrides, self._adopted, owned)
+        return Knowledge(self.health, self.overrides, self._adopted, self._owned)
 
     async def found(self, observed: Observed) -> None:
         """Adopt what the table holds, once after the start and once after each reload."""
@@ -93,18 +92,18 @@ class Director:
 
     @property
     def owns(self) -> bool:
-        """Whether some service in the kernel may be lvsha's."""
+        """Whether something in the kernel's IPVS may be lvsha's."""
         return bool(self._owned)
 
-    def own(self, keys: Iterable[ServiceKey]) -> None:
-        """Record that services are lvsha's, before anything is done to them."""
-        self._own(self._owned | frozenset(keys))
+    def own(self, more: Owned) -> None:
+        """Record that this is lvsha's, before anything is done to it."""
+        self._own(self._owned | more)
 
-    def disown(self, *, but: Collection[ServiceKey]) -> None:
-        """Forget all other services: they are neither wanted nor there."""
-        self._own(self._owned & frozenset(but))
+    def disown(self, *, but: Owned) -> None:
+        """Forget everything else: it is neither wanted nor there."""
+        self._own(self._owned & but)
 
-    def _own(self, owned: frozenset[ServiceKey]) -> None:
+    def _own(self, owned: Owned) -> None:
         """Where it cannot be recorded it is known until the next start, and tried again at the next look.
 
         A service that is left over one day does less harm than one that is not served now.

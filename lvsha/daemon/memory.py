@@ -1,15 +1,15 @@
-"""What a director must remember over restarts: overrides, and which services are its own.
+"""What a director must remember over restarts: overrides, and what in the kernel is its own.
 
 Two small documents in the state directory, each written as a whole and on disk before the
 change takes effect. A document that is torn or foreign is kept aside and said loudly
 (`state.discarded`); the director then goes on without it rather than not at all, because a
-pair that does not start helps nobody: overrides are lost visibly, and services that it owned
-stay in the kernel until an operator removes them.
+pair that does not start helps nobody: overrides are lost visibly, and what it owned stays in
+the kernel until an operator removes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from lvsha import overrides as override
 from lvsha.errors import InputError, LvshaError, StateError
 from lvsha.log import emit
-from lvsha.model import AddressKey, Family, FwmarkKey, Protocol, ServiceKey
+from lvsha.model import AddressKey, Family, FwmarkKey, Owned, Protocol, ServiceKey, SyncKey, SyncRole
 from lvsha.overrides import Overrides
 from lvsha.store import read_document, write_document
 
@@ -42,13 +42,13 @@ class Memory:
         """Raises StateError when it cannot be written: then the override must not take effect."""
         self._write("overrides", override.to_document(overrides))
 
-    def owned(self) -> frozenset[ServiceKey]:
-        """The services that lvsha once added."""
-        return self._read("owned", keys_from_document, frozenset())
+    def owned(self) -> Owned:
+        """What lvsha once added."""
+        return self._read("owned", owned_from_document, Owned())
 
-    def keep_owned(self, keys: Iterable[ServiceKey]) -> None:
+    def keep_owned(self, owned: Owned) -> None:
         """Raises StateError when it cannot be written."""
-        self._write("owned", {"services": sorted((_key(k) for k in keys), key=str)})
+        self._write("owned", to_document(owned))
 
     def _read(self, name: str, parse: Callable[[dict[str, Any]], T], default: T) -> T:
         path = self._directory / f"{name}.json"
@@ -71,12 +71,34 @@ class Memory:
         self._unwritable.discard(path)
 
 
-def keys_from_document(document: dict[str, Any]) -> frozenset[ServiceKey]:
-    """Service keys out of a document; InputError names the entry that is wrong."""
-    entries = document.get("services")
+def to_document(owned: Owned) -> dict[str, Any]:
+    """What is owned, in plain values."""
+    daemons = [{"role": s.role.name.lower(), "interface": s.interface, "id": s.sync_id} for s in owned.sync]
+    return {
+        "services": sorted((_key(key) for key in owned.services), key=str),
+        "sync": sorted(daemons, key=str),
+    }
+
+
+def owned_from_document(document: dict[str, Any]) -> Owned:
+    """What is owned out of a document; InputError names the entry that is wrong."""
+    # Before sync daemons were remembered there was no list of them.
+    document = {"sync": [], **document}
+    return Owned(
+        frozenset(_entries(document, "services", _parse)),
+        frozenset(_entries(document, "sync", _parse_sync)),
+    )
+
+
+def _entries(document: dict[str, Any], name: str, parse: Callable[[Any], T]) -> Iterator[T]:
+    entries = document.get(name)
     if not isinstance(entries, list):
-        raise InputError("services: a list is expected")
-    return frozenset(_parse(i, e) for i, e in enumerate(entries))
+        raise InputError(f"{name}: a list is expected")
+    for index, entry in enumerate(entries):
+        try:
+            yield parse(entry)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{name}[{index}]: {error!r}") from error
 
 
 def _key(key: ServiceKey) -> dict[str, Any]:
@@ -87,10 +109,11 @@ def _key(key: ServiceKey) -> dict[str, Any]:
             return {"family": family.name.lower(), "mark": mark}
 
 
-def _parse(index: int, e: Any) -> ServiceKey:
-    try:
-        if "mark" in e:
-            return FwmarkKey(Family[e["family"].upper()], int(e["mark"]))
-        return AddressKey(Protocol[e["protocol"].upper()], ip_address(e["address"]), int(e["port"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"services[{index}]: {error!r}") from error
+def _parse(e: Any) -> ServiceKey:
+    if "mark" in e:
+        return FwmarkKey(Family[e["family"].upper()], int(e["mark"]))
+    return AddressKey(Protocol[e["protocol"].upper()], ip_address(e["address"]), int(e["port"]))
+
+
+def _parse_sync(e: Any) -> SyncKey:
+    return SyncKey(SyncRole[e["role"].upper()], str(e["interface"]), int(e["id"]))

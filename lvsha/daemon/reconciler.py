@@ -8,7 +8,7 @@ table is read, so that whatever somebody else changed is repaired and reported a
 Nothing is ever flushed. A service of the configuration is recorded as owned (durably) before
 anything is done to it, so that it is removed when it leaves the configuration, also by a later
 lvsha. Ownership ends with the service: what an operator adds afterwards under the same address is the
-operator's.
+operator's. It is the same with the roles of the sync daemon.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lvsha.daemon.account import Account
 from lvsha.desired import Knowledge, desired, desired_services
 from lvsha.errors import KernelError
 from lvsha.kernel.ipvs import Failure
-from lvsha.model import Desired, Observed, ServiceKey
+from lvsha.model import Desired, Observed, Owned, ServiceKey
 from lvsha.plan import (
     AddServer,
     AddService,
@@ -68,11 +68,11 @@ class Truth(Protocol):
     async def found(self, observed: Observed) -> None:
         """Told of every whole look, before the plan is made: the chance to adopt what is there."""
 
-    def own(self, keys: Iterable[ServiceKey]) -> None:
-        """Record, durably if it can be, that these services are lvsha's."""
+    def own(self, more: Owned) -> None:
+        """Record, durably if it can be, that this is lvsha's."""
 
-    def disown(self, *, but: Collection[ServiceKey]) -> None:
-        """Forget that any other service is lvsha's: it is gone, and not wanted."""
+    def disown(self, *, but: Owned) -> None:
+        """Forget that anything else is lvsha's: it is gone, and not wanted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +205,7 @@ class Reconciler:
         look = await self._carry_out(thought, whole=True)
         self.failures = look.failures
         self.observed = await self._kernel.observe() if look.steps else observed
-        self._truth.disown(but={*thought.wanted.services, *self.observed.services})
+        self._truth.disown(but=_named(thought.wanted) | _named(self.observed))
         return look
 
     async def _look_at(self, keys: frozenset[ServiceKey]) -> Look:
@@ -240,7 +240,7 @@ class Reconciler:
 
     async def _carry_out(self, thought: Thought, *, whole: bool) -> Look:
         steps = thought.steps
-        self._truth.own(thought.wanted.services)
+        self._truth.own(_named(thought.wanted))
         failures = tuple(await self._kernel.apply(steps)) if steps else ()
         self._settle(thought.wanted, failures, whole=whole)
         self._account.give(steps, thought.drift, failures, whole=whole)
@@ -280,12 +280,17 @@ def part_of(step: Step) -> Part:
 def _parts(wanted: Desired) -> dict[Part, object]:
     parts: dict[Part, object] = {
         SetTimeouts: wanted.timeouts,
-        StartSync: wanted.sync,
+        StartSync: wanted.sync or frozenset(),
         SetSourceNat: wanted.source_nat,
         SetAcceptance: wanted.unaccepted,
     }
     parts.update(wanted.services.items())
     return parts
+
+
+def _named(there: Desired | Observed) -> Owned:
+    """Everything that can be owned."""
+    return Owned(frozenset(there.services), frozenset(daemon.key for daemon in there.sync or ()))
 
 
 def _refuse(asked: asyncio.Future[Look] | None, error: BaseException) -> None:

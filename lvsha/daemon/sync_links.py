@@ -13,11 +13,8 @@ import socket
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from lvsha.model import SyncDaemon, SyncRole
+from lvsha.model import GONE, SyncDaemon, SyncRole
 from lvsha.plan import StartSync, Step
-
-GONE = " (gone)"
-"""Behind the name of an interface that was replaced or removed; no interface is called so."""
 
 
 def index_of(interface: str) -> int | None:

@@ -45,7 +45,7 @@ class Table:
     """Satisfies the reconciler's `Kernel`.
 
     `needed` says whether services are configured, `fullnat` whether any of them is of that mode, `left`
-    whether services of former days are owned, `deaf` whether packets to an address of VRRP are to be dropped;
+    whether something of former days is owned, `deaf` whether packets to an address of VRRP are to be dropped;
     `prepare` is called when the kernel's IPVS has been found, before anything is put into it.
     """
 

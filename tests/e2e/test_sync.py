@@ -86,6 +86,28 @@ async def pair(directory: Path, text: str) -> AsyncIterator[Site]:
         yield Site(net, lb1, lb2, await start_client(net["client"]))
 
 
+LONE = """
+[sync]
+interface = "back"
+id = 7
+"""
+SERVICE = """
+[services.web]
+address = "192.0.2.100"
+port = 80
+mode = "nat"
+check = "none"
+servers = [ { name = "rs1", address = "10.0.1.11" } ]
+"""
+
+
+@asynccontextmanager
+async def alone(directory: Path, text: str) -> AsyncIterator[Director]:
+    """One director, not in front of anything."""
+    async with topology(servers=0) as net, directing(net["lb1"], text, directory) as lb1:
+        yield lb1
+
+
 def daemons(director: Director) -> list[str]:
     """The kernel's own word on its roles."""
     return director.node.run("ipvsadm", "-l", "--daemon").splitlines()
@@ -112,6 +134,43 @@ async def test_a_stopped_role_is_started_again_and_told(tmp_path: Path) -> None:
             await s.lb1.event("drift.repaired", since=mark, steps=[f"start sync {role} on back id 7"])
             await s.lb1.event("sync.started", since=mark, role=role)
         assert daemons(s.lb1) == before
+
+
+async def test_sync_that_leaves_the_configuration_is_stopped(tmp_path: Path) -> None:
+    """By a reload: both roles end. What somebody starts by hand afterwards, the same even, is left alone."""
+    async with alone(tmp_path, SERVICE + LONE) as lb1:
+        assert len(daemons(lb1)) == 2
+        mark = await lb1.mark()
+        await lb1.reload(SERVICE)
+        for role in ("master", "backup"):
+            await lb1.event("sync.stopped", since=mark, role=role, interface="back", sync_id=7)
+        assert daemons(lb1) == []
+        lb1.node.run("ipvsadm", "--start-daemon", "backup", "--mcast-interface", "back", "--syncid", "7")
+        await lb1.ask("POST", "/v1/look")
+        assert len(daemons(lb1)) == 1
+
+
+async def test_sync_that_left_the_configuration_meanwhile_is_stopped(tmp_path: Path) -> None:
+    """A start without `[sync]`, and without a service even, ends what an earlier one began."""
+    async with alone(tmp_path, LONE) as lb1:
+        assert lb1.process is not None
+        await lb1.process.stop()
+        assert len(daemons(lb1)) == 2
+        lb1.write("")
+        process = await lb1.start()
+        for role in ("master", "backup"):
+            await process.event("sync.stopped", role=role)
+        assert daemons(lb1) == []
+
+
+async def test_sync_that_was_never_configured_is_somebody_elses(tmp_path: Path) -> None:
+    """A daemon that an operator started goes on through looks and restarts."""
+    async with topology(servers=0) as net:
+        net["lb1"].run("ipvsadm", "--start-daemon", "master", "--mcast-interface", "back", "--syncid", "7")
+        for _ in range(2):
+            async with directing(net["lb1"], SERVICE, tmp_path) as lb1:
+                await lb1.ask("POST", "/v1/look")
+                assert len(daemons(lb1)) == 1
 
 
 async def test_a_group_of_ipv6_is_tried_until_there_is_an_address(tmp_path: Path) -> None:

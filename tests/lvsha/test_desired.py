@@ -6,7 +6,7 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 from typing import Any
 
-from lvsha.config import Config, Passage, ServiceConfig, SyncConfig, VipConfig, VrrpConfig
+from lvsha.config import Config, IpvsConfig, Passage, ServiceConfig, SyncConfig, VipConfig, VrrpConfig
 from lvsha.desired import Knowledge, Target, desired, desired_services, place, target_of, targets
 from lvsha.health import Health, State
 from lvsha.model import Family, FwmarkKey, Method, Server, ServerKey, SyncRole, Unaccepted
@@ -158,6 +158,12 @@ def test_a_part_of_desired_is_the_same_part() -> None:
     knowledge = known(UP, DOWN, UP)
     part = desired_services(both, knowledge, {other.key})
     assert part == {other.key: desired(both, knowledge).services[other.key]}
+
+
+def test_what_nobody_owns_may_go_where_the_configuration_says_so() -> None:
+    """`unknown_services = "remove"` gives leave to remove what somebody else added."""
+    sweeping = replace(config(WEB), ipvs=IpvsConfig(unknown_services="remove"))
+    assert [desired(c, known()).sweep for c in (config(WEB), sweeping)] == [False, True]
 
 
 def test_both_sync_roles_run_all_the_time() -> None:

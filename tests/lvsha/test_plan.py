@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lvsha.model import (
+    GONE,
     AddressKey,
     Desired,
     DesiredService,
@@ -17,6 +18,7 @@ from lvsha.model import (
     FwmarkKey,
     Method,
     Observed,
+    Owned,
     Protocol,
     Server,
     ServerKey,
@@ -26,6 +28,7 @@ from lvsha.model import (
     SourceNat,
     SourceNatState,
     SyncDaemon,
+    SyncKey,
     SyncRole,
     Timeouts,
     Unaccepted,
@@ -118,7 +121,7 @@ def wishes(draw: st.DrawFn) -> Desired:
         unaccepted=frozenset(draw(st.lists(unaccepted, max_size=2))),
         timeouts=draw(st.builds(Timeouts, st.sampled_from([0, 600]), st.just(0), st.just(0))),
         sync=draw(st.none() | st.lists(sync_daemons, max_size=2).map(by_role)),
-        owned=draw(st.sampled_from([None, frozenset[ServiceKey]()])),
+        sweep=draw(st.booleans()),
     )
 
 
@@ -154,7 +157,7 @@ def test_a_plan_leads_from_anything_to_what_is_desired(first: Desired, second: D
     reach(table, second)
     assert holds(table, second)
     assert plan(second, table.table()) == []
-    if second.owned is None:
+    if second.sweep:
         assert table.services.keys() == second.services.keys()
     else:
         assert first.services.keys() <= table.services.keys() | second.services.keys()
@@ -208,7 +211,7 @@ def test_services_come_before_servers_and_removals_last() -> None:
     table = FakeIpvs()
     other = AddressKey(Protocol.TCP, VIP, 443)
     reach(table, Desired({other: DesiredService(RR, {RS1: nat(1)})}))
-    wish = Desired({WEB: DesiredService(RR, {RS1: nat(1)})}, owned=frozenset({other}))
+    wish = Desired({WEB: DesiredService(RR, {RS1: nat(1)})}, owned=Owned(frozenset({other})))
     steps = plan(wish, table.table())
     assert [type(s) for s in steps] == [AddService, AddServer, DeleteService]
 
@@ -230,12 +233,12 @@ def test_a_new_server_comes_before_the_old_one_goes() -> None:
 
 
 def test_a_service_of_somebody_else_is_left_alone() -> None:
-    """What is neither wanted nor owned is not touched; owned or with owned=None it is removed."""
+    """What is neither wanted nor owned is not touched; owned, or with leave to sweep, it is removed."""
     table = FakeIpvs()
     reach(table, Desired({WEB: DesiredService(RR)}))
     assert plan(Desired(), table.table()) == []
-    assert plan(Desired(owned=frozenset({WEB})), table.table()) == [DeleteService(WEB)]
-    assert plan(Desired(owned=None), table.table()) == [DeleteService(WEB)]
+    assert plan(Desired(owned=Owned(frozenset({WEB}))), table.table()) == [DeleteService(WEB)]
+    assert plan(Desired(sweep=True), table.table()) == [DeleteService(WEB)]
 
 
 def test_a_sync_daemon_with_other_settings_is_stopped_first() -> None:
@@ -244,7 +247,28 @@ def test_a_sync_daemon_with_other_settings_is_stopped_first() -> None:
     new = SyncDaemon(SyncRole.MASTER, "eth1", 1)
     steps = plan(Desired(sync=frozenset({new})), Observed(sync=frozenset({old})))
     assert steps == [StopSync(old), StartSync(new)]
-    assert plan(Desired(sync=None), Observed(sync=frozenset({old}))) == []
+
+
+def test_a_sync_daemon_that_nobody_wants_is_stopped_where_it_is_owned() -> None:
+    """As it was started: on another interface, for another id or in another role it is somebody else's."""
+    running = SyncDaemon(SyncRole.MASTER, "eth0", 1, 1460, 8848, 1)
+    others = (
+        replace(running, interface="eth1"),
+        replace(running, sync_id=2),
+        replace(running, role=SyncRole.BACKUP),
+    )
+    wish = Desired(owned=Owned(sync=frozenset({SyncKey(SyncRole.MASTER, "eth0", 1)})))
+    assert plan(wish, Observed(sync=frozenset({running}))) == [StopSync(running)]
+    for other in others:
+        assert plan(wish, Observed(sync=frozenset({other}))) == []
+    assert plan(Desired(), Observed(sync=frozenset({running}))) == []
+
+
+def test_an_owned_sync_daemon_is_known_on_an_interface_that_is_gone() -> None:
+    """It is stopped although it is shown as one on another interface."""
+    running = SyncDaemon(SyncRole.MASTER, "eth0" + GONE, 1)
+    wish = Desired(owned=Owned(sync=frozenset({SyncKey(SyncRole.MASTER, "eth0", 1)})))
+    assert plan(wish, Observed(sync=frozenset({running}))) == [StopSync(running)]
 
 
 def test_what_a_sync_daemon_leaves_open_is_the_kernels_to_choose() -> None:

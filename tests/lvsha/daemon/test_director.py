@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 import checks
-from lvsha.config import Config, IpvsConfig
+from lvsha.config import Config, ServiceConfig
 from lvsha.daemon.director import Director
 from lvsha.daemon.memory import Memory
 from lvsha.desired import Target, target_of
 from lvsha.errors import StateError
 from lvsha.health import State
-from lvsha.model import Observed, ServerState, ServiceKey, ServiceState
+from lvsha.model import Observed, Owned, ServerState, ServiceKey, ServiceState, SyncKey, SyncRole
 from lvsha.overrides import KEPT, Kind, Override, Overrides, Selector
 from lvsha.standing import Word
 from tests.lab.hearing import Hearing
@@ -342,29 +342,34 @@ async def test_a_reload_keeps_verdicts_and_adopts_what_changed(tmp_path: Path) -
     assert d.generation == 2
 
 
+def owned(*services: ServiceConfig) -> Owned:
+    """These are lvsha's, and a role of the sync daemon."""
+    return Owned(frozenset(s.key for s in services), frozenset({SyncKey(SyncRole.MASTER, "eth1", 7)}))
+
+
 def test_a_removed_service_is_still_owned(tmp_path: Path) -> None:
     """What lvsha added it may remove after a restart with another configuration."""
     d = director(tmp_path)
-    d.own([WEB.key])
+    d.own(owned(WEB))
     _, known = director(tmp_path, config(OTHER)).wanted()
-    assert known.owned == {WEB.key}
+    assert known.owned == owned(WEB)
 
 
 def test_what_is_gone_is_owned_no_more(tmp_path: Path) -> None:
     """Also in the next process: what somebody else adds there later is not lvsha's to remove."""
     d = director(tmp_path)
-    d.own([WEB.key, OTHER.key])
-    d.disown(but={OTHER.key})
-    assert d.wanted()[1].owned == director(tmp_path).wanted()[1].owned == frozenset({OTHER.key})
+    d.own(owned(WEB, OTHER))
+    d.disown(but=owned(OTHER))
+    assert d.wanted()[1].owned == director(tmp_path).wanted()[1].owned == owned(OTHER)
 
 
 def test_what_is_recorded_is_not_written_again(tmp_path: Path) -> None:
     """A look every second is no reason to wear out a disk."""
     d = director(tmp_path)
-    d.own([WEB.key])
+    d.own(owned(WEB))
     before = (tmp_path / "owned.json").stat()
-    d.own([WEB.key])
-    d.disown(but={WEB.key})
+    d.own(owned(WEB))
+    d.disown(but=owned(WEB))
     assert (tmp_path / "owned.json").stat().st_mtime_ns == before.st_mtime_ns
 
 
@@ -373,19 +378,12 @@ def test_a_full_disk_does_not_stop_directing(tmp_path: Path, said: Hearing) -> N
     state = tmp_path / "state"
     d = director(state)
     for _ in range(3):
-        d.own([WEB.key])
-    assert d.wanted()[1].owned == frozenset({WEB.key})
+        d.own(owned(WEB))
+    assert d.wanted()[1].owned == owned(WEB)
     assert [e["event"] for e in said] == ["state.unwritable"]
     state.mkdir()
-    d.own([WEB.key])
-    assert director(state).wanted()[1].owned == frozenset({WEB.key})
-
-
-def test_everything_is_owned_where_the_configuration_says_so(tmp_path: Path) -> None:
-    """`unknown_services = "remove"` gives leave to remove what somebody else added."""
-    d = director(tmp_path, replace(config(WEB), ipvs=IpvsConfig(unknown_services="remove")))
-    _, known = d.wanted()
-    assert known.owned is None
+    d.own(owned(WEB))
+    assert director(state).wanted()[1].owned == owned(WEB)
 
 
 def test_what_the_reconciler_works_with_does_not_change_under_it(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lvsha.daemon.memory import Memory, keys_from_document
+from lvsha.daemon.memory import Memory, owned_from_document
 from lvsha.errors import InputError, StateError
 from lvsha.log import listening
-from lvsha.model import AddressKey, Family, FwmarkKey, Protocol, ServiceKey
+from lvsha.model import AddressKey, Family, FwmarkKey, Owned, Protocol, ServiceKey, SyncKey, SyncRole
 from lvsha.overrides import Kind, Override, Overrides, Record, Selector, Stamp
 
 keys: st.SearchStrategy[ServiceKey] = st.one_of(
@@ -21,10 +21,12 @@ keys: st.SearchStrategy[ServiceKey] = st.one_of(
     st.builds(FwmarkKey, st.sampled_from(Family), st.integers(1, 2**32 - 1)),
 )
 
+roles = st.builds(SyncKey, st.sampled_from(SyncRole), st.text(max_size=15), st.integers(0, 255))
 
-@given(owned=st.frozensets(keys, max_size=5))
-def test_ownership_survives(tmp_path_factory: pytest.TempPathFactory, owned: frozenset[ServiceKey]) -> None:
-    """Services of every kind are read back as they were kept."""
+
+@given(owned=st.builds(Owned, st.frozensets(keys, max_size=5), st.frozensets(roles, max_size=2)))
+def test_ownership_survives(tmp_path_factory: pytest.TempPathFactory, owned: Owned) -> None:
+    """Services of every kind and roles of the sync daemon are read back as they were kept."""
     directory = tmp_path_factory.mktemp("state")
     Memory(directory).keep_owned(owned)
     assert Memory(directory).owned() == owned
@@ -33,7 +35,7 @@ def test_ownership_survives(tmp_path_factory: pytest.TempPathFactory, owned: fro
 def test_a_new_machine_knows_nothing(tmp_path: Path) -> None:
     """No file is no error."""
     memory = Memory(tmp_path)
-    assert (memory.overrides(), memory.owned()) == (Overrides(), frozenset())
+    assert (memory.overrides(), memory.owned()) == (Overrides(), Owned())
 
 
 @pytest.mark.parametrize("name", ["overrides", "owned"])
@@ -44,7 +46,7 @@ def test_a_torn_or_foreign_file_is_said_and_kept_aside(tmp_path: Path, name: str
     said: list[dict[str, Any]] = []
     with listening(said.append):
         memory = Memory(tmp_path)
-        assert (memory.overrides(), memory.owned()) == (Overrides(), frozenset())
+        assert (memory.overrides(), memory.owned()) == (Overrides(), Owned())
     assert [(e["event"], e["alert"]) for e in said] == [("state.discarded", True)]
     assert [p.read_bytes() for p in tmp_path.glob("*.bad-*")] == [content]
 
@@ -74,6 +76,16 @@ def test_a_file_of_an_older_lvsha_is_read(tmp_path: Path) -> None:
     assert record == Record(said, Stamp(1_000_500_000))
 
 
+def test_an_older_lvsha_remembered_no_sync_daemons(tmp_path: Path) -> None:
+    """Its services are read, and no role is anybody's."""
+    from lvsha.store import write_document
+
+    entry = {"protocol": "tcp", "address": "192.0.2.1", "port": 80}
+    write_document(tmp_path / "owned.json", "owned", 1, {"services": [entry]})
+    web = AddressKey(Protocol.TCP, ip_address("192.0.2.1"), 80)
+    assert Memory(tmp_path).owned() == Owned(frozenset({web}))
+
+
 def test_an_end_is_remembered(tmp_path: Path) -> None:
     """What was taken back stays known as that after a restart, and is not in force."""
     said = Override(Selector(server="rs1"), Kind.DRAIN, since=1000.0)
@@ -94,25 +106,30 @@ def test_a_directory_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "document",
+    ("document", "place"),
     [
-        {},
-        {"services": {}},
-        {"services": [7]},
-        {"services": [{"protocol": "tcp", "address": "192.0.2.999", "port": 80}]},
-        {"services": [{"protocol": "icmp", "address": "192.0.2.1", "port": 80}]},
-        {"services": [{"family": "ipx", "mark": 1}]},
+        ({}, "services: a list"),
+        ({"services": {}}, "services: a list"),
+        ({"services": [7]}, r"services\[0\]"),
+        ({"services": [{"protocol": "tcp", "address": "192.0.2.999", "port": 80}]}, r"services\[0\]"),
+        ({"services": [{"protocol": "icmp", "address": "192.0.2.1", "port": 80}]}, r"services\[0\]"),
+        ({"services": [{"family": "ipx", "mark": 1}]}, r"services\[0\]"),
+        ({"services": [], "sync": 7}, "sync: a list"),
+        ({"services": [], "sync": [{"role": "witness", "interface": "eth1", "id": 7}]}, r"sync\[0\]"),
+        ({"services": [], "sync": [{"role": "master", "id": 7}]}, r"sync\[0\]"),
     ],
 )
-def test_nonsense_in_a_document_is_an_input_error(document: dict[str, Any]) -> None:
+def test_nonsense_in_a_document_is_an_input_error(document: dict[str, Any], place: str) -> None:
     """Every wrong entry is refused with its place."""
-    with pytest.raises(InputError, match="services"):
-        keys_from_document(document)
+    with pytest.raises(InputError, match=place):
+        owned_from_document(document)
 
 
 def test_keys_are_written_in_plain_words(tmp_path: Path) -> None:
     """An operator can read the file."""
-    Memory(tmp_path).keep_owned([AddressKey(Protocol.TCP, ip_address("192.0.2.1"), 80)])
+    web = AddressKey(Protocol.TCP, ip_address("192.0.2.1"), 80)
+    Memory(tmp_path).keep_owned(Owned(frozenset({web}), frozenset({SyncKey(SyncRole.MASTER, "eth1", 7)})))
     text = (tmp_path / "owned.json").read_text()
     assert '"192.0.2.1"' in text
     assert '"tcp"' in text
+    assert '"master"' in text

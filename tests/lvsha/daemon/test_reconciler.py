@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
@@ -18,7 +18,7 @@ from lvsha.daemon.reconciler import Reconciler
 from lvsha.desired import Knowledge, target_of
 from lvsha.errors import KernelError
 from lvsha.health import Health, State
-from lvsha.model import Mode, Observed, ServerKey, ServiceKey, SyncRole, Timeouts
+from lvsha.model import Mode, Observed, Owned, ServerKey, ServiceKey, SyncRole, Timeouts
 from lvsha.plan import (
     AddServer,
     AddService,
@@ -28,6 +28,7 @@ from lvsha.plan import (
     SetTimeouts,
     StartSync,
     Step,
+    StopSync,
 )
 from tests.lab.fake_ipvs import FakeIpvs
 from tests.lab.hearing import Hearing
@@ -43,7 +44,7 @@ class Truth:
 
     config: Config = field(default_factory=lambda: config(WEB))
     verdicts: dict[int, Health] = field(default_factory=lambda: {1: UP, 2: UP})
-    owned: set[ServiceKey] = field(default_factory=set)
+    owned: Owned = Owned()
     adopted: dict[tuple[ServiceKey, ServerKey], int] = field(default_factory=dict)
     owned_after: int = -1
     looked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -52,22 +53,22 @@ class Truth:
     def wanted(self) -> tuple[Config, Knowledge]:
         """The configuration, and verdicts by the servers' numbers."""
         health = {t: h for n, h in self.verdicts.items() if (t := target_of(server(n))) is not None}
-        return self.config, Knowledge(health, adopted=self.adopted, owned=frozenset(self.owned))
+        return self.config, Knowledge(health, adopted=self.adopted, owned=self.owned)
 
     async def found(self, observed: Observed) -> None:
         """Tell the test of a whole look."""
         assert isinstance(observed, Observed)
         self.looked.set()
 
-    def own(self, keys: Iterable[ServiceKey]) -> None:
+    def own(self, more: Owned) -> None:
         """Remember ownership, and how many steps were done by then."""
         assert self.table is not None
-        self.owned |= {*keys}
+        self.owned |= more
         self.owned_after = len(self.table.applied)
 
-    def disown(self, *, but: Collection[ServiceKey]) -> None:
+    def disown(self, *, but: Owned) -> None:
         """Forget ownership of everything else."""
-        self.owned &= {*but}
+        self.owned &= but
 
 
 @pytest.fixture
@@ -102,7 +103,7 @@ async def test_the_first_look_programs_everything(table: FakeIpvs, truth: Truth,
     """An empty kernel holds the whole configuration after one look, and that is no drift."""
     look = await Reconciler(table, truth, 30).once()
     assert [type(s) for s in look.steps] == [AddService, AddServer, AddServer]
-    assert (truth.owned, truth.owned_after) == ({WEB.key}, 0)
+    assert (truth.owned, truth.owned_after) == (Owned(frozenset({WEB.key})), 0)
     assert names(said) == ["step.applied"]
 
 
@@ -408,7 +409,7 @@ async def test_what_has_been_removed_is_owned_no_more(table: FakeIpvs, truth: Tr
     truth.config = config()
     reconciler.look()
     await reconciler.once()
-    assert truth.owned == set()
+    assert not truth.owned
     table.carry_out(AddService(WEB.key, WEB.service))
     reconciler.look()
     assert (await reconciler.once()).steps == ()
@@ -423,7 +424,7 @@ async def test_what_could_not_be_removed_stays_owned(truth: Truth) -> None:
     table.refused = (DeleteService,)
     reconciler.look()
     await reconciler.once()
-    assert truth.owned == {WEB.key}
+    assert truth.owned.services == {WEB.key}
 
 
 async def test_connection_sync_is_told_when_it_begins_fails_and_is_repaired(
@@ -448,12 +449,52 @@ async def test_connection_sync_is_told_when_it_begins_fails_and_is_repaired(
         reconciler.look()
         await reconciler.once()
     assert [(e["event"], e["role"], e["alert"]) for e in said] == [("sync.failed", "master", True)]
-    table.refused = ()
+
+
+async def test_connection_sync_that_is_wanted_no_more_is_stopped(truth: Truth, said: Hearing) -> None:
+    """What was lvsha's ends, as a change and not as a repair, also where the kernel needs a second try."""
+    table = truth.table = Refusing()
+    truth.config = replace(truth.config, sync=SyncConfig("eth1", 7))
+    reconciler = Reconciler(table, truth, 30)
+    await reconciler.once()
     said.clear()
     truth.config = replace(truth.config, sync=None)
+    table.refused = (StopSync,)
     reconciler.look()
     await reconciler.once()
-    assert said == []
+    assert names(said) == ["step.failed"]
+    table.refused = ()
+    said.clear()
+    reconciler.look()
+    await reconciler.once()
+    assert names(said) == ["step.applied", "sync.stopped"]
+    assert not table.daemons
+
+
+async def test_connection_sync_that_was_stopped_is_owned_no_more(table: FakeIpvs, truth: Truth) -> None:
+    """The same daemon, started by an operator afterwards, is the operator's."""
+    synced = replace(truth.config, sync=SyncConfig("eth1", 7))
+    reconciler = Reconciler(table, truth, 30)
+    for wanted in (synced, truth.config):
+        truth.config = wanted
+        reconciler.look()
+        await reconciler.once()
+    assert not truth.owned.sync
+    assert synced.sync is not None
+    for daemon in synced.sync.daemons:
+        table.carry_out(StartSync(daemon))
+    reconciler.look()
+    assert (await reconciler.once()).steps == ()
+
+
+async def test_connection_sync_that_moves_leaves_nothing_owned_behind(table: FakeIpvs, truth: Truth) -> None:
+    """After a change of interface what is owned is what runs."""
+    reconciler = Reconciler(table, truth, 30)
+    for interface in ("eth1", "eth2"):
+        truth.config = replace(truth.config, sync=SyncConfig(interface, 7))
+        reconciler.look()
+        await reconciler.once()
+    assert {key.interface for key in truth.owned.sync} == {"eth2"}
 
 
 async def test_after_a_look_that_failed_everything_is_looked_at(table: FakeIpvs, truth: Truth) -> None:

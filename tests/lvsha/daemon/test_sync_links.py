@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lvsha.daemon.sync_links import GONE, SyncLinks, index_of
-from lvsha.model import SyncDaemon, SyncRole
+from lvsha.daemon.sync_links import SyncLinks, index_of
+from lvsha.model import GONE, SyncDaemon, SyncRole
 from lvsha.plan import StartSync, StopSync
 
 MASTER, BACKUP = (SyncDaemon(role, "sync0", 7) for role in SyncRole)

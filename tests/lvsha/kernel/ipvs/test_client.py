@@ -497,7 +497,7 @@ async def test_a_plan_carried_out_leaves_nothing_to_plan(ipvs: Ipvs) -> None:
     )
     await carried_out(ipvs, *plan(desired, await ipvs.observe()))
     assert plan(desired, await ipvs.observe()) == []
-    await carried_out(ipvs, *plan(Desired(sync=frozenset(), owned=None), await ipvs.observe()))
+    await carried_out(ipvs, *plan(Desired(sync=frozenset(), sweep=True), await ipvs.observe()))
     assert await ipvs.observe() == Observed({}, Timeouts(600, 120, 300), frozenset())
 
 
