@@ -56,6 +56,7 @@ class Pair:
         self._healthy = healthy
         self._mastered = mastered
         """Called when this node has become master of an instance."""
+        self._faulted = asyncio.Event()
         self._ready = False
         self._preempt = True
         self._told: dict[tuple[str, str], Track] = {}
@@ -69,6 +70,17 @@ class Pair:
         if State.FAULT in states:
             return Role.FAULT
         return Role.MASTER if states == {State.MASTER} else Role.BACKUP
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether every instance of this node has a fault."""
+        states = {self.roles[n].state if n in self.roles else State.INIT for n in self.instances}
+        return states == {State.FAULT}
+
+    async def fault(self) -> None:
+        """Return when the fault of some instance has begun, or is over, since the last call."""
+        await self._faulted.wait()
+        self._faulted.clear()
 
     async def run(self) -> None:
         """Converse with the speaker for ever."""
@@ -91,7 +103,10 @@ class Pair:
         """Hand on a new configuration; instances that did not change are not disturbed."""
         self._config = config
         self.instances = {spec.name: spec for spec in specs(config)}
+        gone = [role for name, role in self.roles.items() if name not in self.instances]
         self.roles = {name: role for name, role in self.roles.items() if name in self.instances}
+        if any(role.state is State.FAULT for role in gone):
+            self._faulted.set()
         if self.link.connected:
             await self._tell_all()
 
@@ -206,6 +221,8 @@ class Pair:
             )
             if change.state is State.MASTER:
                 self._mastered()
+            if State.FAULT in (change.state, known.state if known else None):
+                self._faulted.set()
         if self.role is not before:
             emit("role.changed", role=self.role.value, before=before.value, why=change.why)
 

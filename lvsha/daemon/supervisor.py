@@ -199,6 +199,8 @@ class Supervisor:
             self._room.view,
         )
         self._reloading = asyncio.Lock()
+        self._opened = asyncio.Event()
+        """The speaker's gate has been opened for the first time."""
 
     async def run(self) -> None:
         """Serve until SIGTERM; raises an ExceptionGroup when a part fails."""
@@ -236,6 +238,7 @@ class Supervisor:
             "drains": self._drains.run(),
             "settings": self._keep_settings(),
             "pair": self._pair.run(),
+            "come back": self._come_back(),
             "takeover": self._takeover.run(),
             "room": self._room.run(),
             "peers": self._peers.run(),
@@ -277,13 +280,28 @@ class Supervisor:
         await self._heard()
         await self._programmed()
         await self._pair.open_gate(preempt=not self._catch_up.due)
+        self._opened.set()
         emit("daemon.ready", seconds=round(time.monotonic() - self._begun, 3), why=why)
         # What is loaded by now stays: the collector need not walk over it again.
         gc.collect()
         gc.freeze()
-        if self._catch_up.due:
-            await self._catch_up.run()
-            await self._pair.open_gate()
+
+    async def _come_back(self) -> None:
+        """After the start and after every fault, let this node pre-empt once it knows the connections.
+
+        A fault (a cable, a switch) may have cut it off from them. While it lasts there is nothing to wait
+        for, and when it is over it must be forbidden already.
+        """
+        await self._opened.wait()
+        while True:
+            if not self._catch_up.due:
+                await self._pair.open_gate()
+            elif not self._pair.cut_off:
+                await self._catch_up.run()
+                await self._pair.open_gate()
+            await self._pair.fault()
+            if self._catch_up.due:
+                await self._pair.open_gate(preempt=False)
 
     async def _programmed(self) -> None:
         """Return after a look that the kernel answered: before that this node must not be master."""

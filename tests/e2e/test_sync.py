@@ -265,6 +265,34 @@ async def test_a_node_that_comes_back_waits_for_the_connections(tmp_path: Path) 
         assert await s.client.alive() >= 0.95 * HELD
 
 
+@pytest.mark.timeout(240)
+async def test_a_node_that_was_cut_off_waits_for_the_connections(tmp_path: Path) -> None:
+    """Its cables pulled and put back: what it knew is of long ago, and it waits as after a reboot."""
+    async with pair(tmp_path, PEER + config()) as s:
+        lb1 = s.net["lb1"]
+        await s.client.hold(VIP, 7, 20)
+        await told(s.lb2, 20)
+        mark = await s.lb2.mark()
+        for segment in ("front", "back"):
+            lb1.unplug(segment)
+        await s.lb2.event("role.changed", since=mark, role="master")
+        await s.client.release()
+        await s.client.hold(VIP, 7, 20)
+        mark = await s.lb1.mark()
+        speaking = asyncio.create_task(speak(s.client))
+        for segment in ("front", "back"):
+            lb1.plug(segment)
+        caught = await s.lb1.event("sync.caught_up", since=mark, within=60)
+        assert caught["peer_connections"] == 20
+        await s.lb1.event("role.changed", since=mark, role="master")
+        assert s.lb1.process is not None
+        names = [e["event"] for e in s.lb1.process.events[mark:]]
+        assert "vip.added" not in names[: names.index("sync.caught_up")]
+        speaking.cancel()
+        await asyncio.gather(speaking, return_exceptions=True)
+        assert await s.client.alive() == 20
+
+
 async def speak(client: Client) -> None:
     """Keep every held connection talking: one without traffic is told to nobody."""
     while True:

@@ -120,6 +120,29 @@ async def test_the_role_is_that_of_all_instances(tmp_path: Path, said: Hearing) 
     assert roles == [("backup", "master"), ("master", "fault")]
 
 
+async def test_a_fault_is_told_when_it_begins_and_when_it_is_over(tmp_path: Path) -> None:
+    """Either wakes who waits for it, other changes do not; a node is cut off by a fault of every instance."""
+    async with speaking(tmp_path) as speaker:
+        pair = Pair(configured(tmp_path, PUBLIC, INSIDE), lambda _: 0)
+        async with running(pair):
+            await speaker.command(Configure)
+            for state in (State.FAULT, State.BACKUP):
+                waiting = asyncio.create_task(pair.fault())
+                await speaker.say(change("inside", state))
+                await asyncio.wait_for(waiting, 5)
+                assert not pair.cut_off
+            waiting = asyncio.create_task(pair.fault())
+            await speaker.say(change("inside", State.MASTER))
+            await speaker.say(change("public", State.FAULT))
+            await asyncio.wait_for(waiting, 5)
+            assert (pair.roles["inside"].state, pair.cut_off) == (State.MASTER, False)
+            await speaker.say(change("inside", State.FAULT))
+            await pair.fault()
+            assert pair.cut_off
+            await pair.reconfigure(configured(tmp_path, PUBLIC))
+            await asyncio.wait_for(pair.fault(), 5)
+
+
 async def test_without_instances_the_node_is_alone(tmp_path: Path) -> None:
     """A single director has no role in any pair."""
     assert Pair(configured(tmp_path), lambda _: 0).role is Role.ALONE
