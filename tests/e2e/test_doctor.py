@@ -100,7 +100,7 @@ async def test_a_site_that_is_well_is_well(tmp_path: Path) -> None:
 
 
 async def test_what_is_wrong_is_found_and_mended(tmp_path: Path) -> None:
-    """Forwarding off, a permanent address, an emptied table: each found, and gone by its own command."""
+    """Forwarding off, a permanent address, an emptied table: each is found, and gone by its own command."""
     text = NODES + VRRP + GATEWAY + WEB.format(mode="nat", rs1="10.0.1.11")
     async with ward(text, tmp_path) as w:
         lb1 = w.net["lb1"]
@@ -120,6 +120,11 @@ async def test_what_is_wrong_is_found_and_mended(tmp_path: Path) -> None:
         w.mend(found[f"address {VIP}"][2])
         assert found["service web"][2] == "lvsha-cli look"
         await w.lb1.cli("look")
+        assert await w.found() == {}
+        lb1.sysctl("net.ipv4.conf.back.forwarding", 0)
+        ((subject, (severity, _, command)),) = (await w.found()).items()
+        assert (subject, severity) == ("server web/rs1", "error")
+        w.mend(command)
         assert await w.found() == {}
 
 

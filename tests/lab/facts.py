@@ -27,8 +27,6 @@ from lvsha.model import (
     ServerState,
     ServiceState,
     SourceNatState,
-    SyncDaemon,
-    SyncRole,
 )
 from lvsha.speaker.messages import InstanceStatus, State, StatusReport
 
@@ -122,6 +120,7 @@ def _well(config: Config) -> Facts:
             **{
                 per_link(n, s): "0" for n in ("all", "front", "back") for s in ("rp_filter", "send_redirects")
             },
+            **{per_link(n, "forwarding"): "1" for n in ("all", "front", "back")},
             "net.netfilter.nf_conntrack_max": "262144",
             "net.netfilter.nf_conntrack_count": "10",
         },
@@ -135,11 +134,7 @@ def _observed(config: Config) -> Observed:
         v.key: ServiceState(v.service, {s.key: ServerState(s.server) for s in v.servers})
         for v in config.services.values()
     }
-    sync = (
-        frozenset(SyncDaemon(role, config.sync.interface, group=config.sync.group) for role in SyncRole)
-        if config.sync
-        else frozenset()
-    )
+    sync = config.sync.daemons if config.sync else frozenset()
     return Observed(services, sync=sync, source_nat=SourceNatState(source_nats(config)))
 
 

@@ -26,6 +26,8 @@ from lvsha.kernel.sysctl import SysctlError, read
 from lvsha.model import Address, Observed
 from lvsha.speaker.messages import StatusReport
 
+PER_LINK = ("forwarding", "rp_filter", "send_redirects")
+"""Settings of every interface that judgements ask for."""
 PATIENCE = 1.5
 """Seconds that silent neighbours are given: the kernel asks again after one (retrans_time)."""
 _AGAIN = 0.05
@@ -113,7 +115,7 @@ async def _neighbours(places: list[Place]) -> dict[Place, Neighbour]:
 def _settings(config: Config, links: Iterable[Link]) -> set[str]:
     names = {*settings.wanted(config), *fullnat.SETTINGS, "net.ipv4.vs.pmtu_disc"}
     interfaces = [link.name for link in links] + ["all"]
-    return names | {per_link(name, s) for name in interfaces for s in ("rp_filter", "send_redirects")}
+    return names | {per_link(name, s) for name in interfaces for s in PER_LINK}
 
 
 def _sysctls(names: Iterable[str]) -> dict[str, str]:

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 
 from lvsha.api.views import FindingView
 from lvsha.config import Config, ServerConfig, ServiceConfig
-from lvsha.daemon.doctor.facts import Facts
-from lvsha.daemon.doctor.finding import error, info, ok
+from lvsha.daemon.doctor.facts import Facts, per_link
+from lvsha.daemon.doctor.finding import error, info, ok, sysctl
+from lvsha.daemon.settings import FORWARDING
 from lvsha.kernel.neighbours import Answer
 from lvsha.kernel.netlink import Refusal
 from lvsha.kernel.routes import Way
-from lvsha.model import Address, Mode
+from lvsha.model import Address, Family, Mode
 
 LEAD = {
     Mode.NAT: "masqueraded",
@@ -65,6 +66,7 @@ def _way(subject: str, server: ServerConfig, way: Way, facts: Facts) -> Iterator
         )
         yield error(subject, words, 'use mode = "tun"')
         return
+    yield from _back(subject, server, way, facts)
     hop = way.gateway or server.address
     silent = _silent(hop, way.index, facts)
     where = f"{facts.name(way.index)}" + (f" and {way.gateway}" if way.gateway else "")
@@ -77,6 +79,21 @@ def _way(subject: str, server: ServerConfig, way: Way, facts: Facts) -> Iterator
     else:
         port = " at the service's port" if server.mode in (Mode.DR, Mode.TUN) else ""
         yield ok(subject, f"packets are {LEAD[server.mode]} to {server.address}{port}, by {where}")
+
+
+def _back(subject: str, server: ServerConfig, way: Way, facts: Facts) -> Iterator[FindingView]:
+    """Answers that come back through here are routed on, if the interface that they come in by allows it.
+
+    For IPv4 each interface has its own say (ip_route_input_slow() in net/ipv4/route.c, IN_DEV_FORWARD), for
+    IPv6 all have one. That forwarding is off altogether is told with the settings.
+    """
+    name = facts.name(way.index)
+    here, everywhere = (facts.number(n) for n in (per_link(name, "forwarding"), FORWARDING[Family.IPV4]))
+    if server.mode not in (Mode.NAT, Mode.FULLNAT) or server.address.version != 4:
+        return
+    if here == 0 and everywhere != 0:
+        words = f"its answers come in on {name}, and are dropped there: forwarding is off on it"
+        yield error(subject, words, sysctl((per_link(name, "forwarding"), 1)))
 
 
 def _silent(hop: Address, index: int, facts: Facts) -> str:

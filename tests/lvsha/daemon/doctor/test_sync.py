@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,19 @@ def test_a_role_that_does_not_run(role: SyncRole) -> None:
     other = frozenset(d for d in well.observed.sync if d.role is not role)
     (found,) = judge(CFG, replace(well, observed=replace(well.observed, sync=other)))
     assert (found.severity, f"role {role.name.lower()} does not run" in found.finding) == ("error", True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [({"sync_id": 3}, "on back, id 3, group 224.0.0.81"), ({"interface": "front"}, "on front,")],
+)
+def test_a_role_that_runs_otherwise_than_it_should(changes: dict[str, Any], words: str) -> None:
+    """Another id, interface or group: it speaks to nobody who listens."""
+    well = facts(CFG)
+    some = frozenset(replace(d, **changes) if d.role is SyncRole.MASTER else d for d in well.observed.sync)
+    (found,) = judge(CFG, replace(well, observed=replace(well.observed, sync=some)))
+    assert (found.severity, found.command) == ("error", "lvsha-cli look")
+    assert found.finding.startswith("role master runs " + words)
 
 
 def test_no_role_runs() -> None:

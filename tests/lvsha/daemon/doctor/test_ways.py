@@ -9,7 +9,7 @@ from ipaddress import ip_address
 import pytest
 
 from lvsha.config import Config
-from lvsha.daemon.doctor.facts import Facts
+from lvsha.daemon.doctor.facts import Facts, per_link
 from lvsha.daemon.doctor.ways import judge
 from lvsha.kernel.links import Link
 from lvsha.kernel.neighbours import Answer, Neighbour
@@ -49,6 +49,21 @@ def test_no_route_is_an_error_with_the_kernels_reason(mode: Mode) -> None:
     (found,) = judge(site(mode), with_way(site(mode), Refusal(errno.ENETUNREACH)))
     assert (found.severity, found.command) == ("error", "ip route get 10.0.0.11")
     assert "ENETUNREACH" in found.finding
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_answers_are_forwarded_from_the_interface_that_they_come_in_by(mode: Mode) -> None:
+    """Forwarding may be off there alone; modes whose answers do not come back do not mind."""
+    well = facts(site(mode))
+    spoilt = replace(well, sysctls={**well.sysctls, per_link("back", "forwarding"): "0"})
+    found = bad(judge(site(mode), spoilt))
+    if mode in (Mode.DR, Mode.TUN):
+        assert found == []
+        return
+    (one,) = found
+    assert (one.severity, one.command) == ("error", "sysctl -w net/ipv4/conf/back/forwarding=1")
+    off = replace(spoilt, sysctls={**spoilt.sysctls, "net.ipv4.ip_forward": "0"})
+    assert bad(judge(site(mode), off)) == [], "which is told once, as a setting of its own"
 
 
 def test_only_direct_routing_needs_a_neighbour() -> None:
