@@ -2,4 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
 pytest_plugins = ["tests.lab.plugin"]
+
+# Stories that several test modules share say what they saw, as tests do.
+pytest.register_assert_rewrite("tests.lab.rules", "tests.lab.fake_firewall")

@@ -42,9 +42,9 @@ class SourceNatTable:
             self._rules = self._rules or await self._find()
             state = await self._rules.observe()
         except KernelError as error:
-            self._rules = None
             # Where none is wanted, a machine without a firewall has none that could be left over.
-            self._clean = not wanted
+            self._clean = not wanted and self._rules is None
+            self._rules = None
             return SourceNatState(altered=str(error)) if wanted else SourceNatState()
         self._clean = not wanted and state == SourceNatState()
         if not wanted:

@@ -7,7 +7,6 @@ import errno
 import select
 import socket
 import time
-from collections.abc import Iterator
 from ipaddress import ip_interface
 
 import pytest
@@ -15,21 +14,11 @@ import pytest
 from lvsha.kernel.addresses import OURS, Addresses, Held, Place, held
 from lvsha.kernel.attributes import MalformedError
 from lvsha.kernel.watch import AddressGone, Watch
-from tests.lab.network import Network, Node
+from tests.lab.network import Node
 
 pytestmark = pytest.mark.net
 
 VIPS = ("192.0.2.100/24", "192.0.2.101/32", "2001:db8:1::100/64")
-
-
-@pytest.fixture
-def lb1() -> Iterator[Node]:
-    """A node on 192.0.2.0/24 and 2001:db8:1::/64."""
-    net = Network()
-    net.segment("front", "192.0.2.0/24", "2001:db8:1::/64")
-    net.node("lb1", front=1)
-    with net:
-        yield net["lb1"]
 
 
 def opened(node: Node) -> tuple[Addresses, int]:

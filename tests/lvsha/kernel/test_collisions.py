@@ -14,21 +14,11 @@ from lvsha.kernel.attributes import MalformedError
 from lvsha.kernel.collisions import Collisions, read
 from lvsha.kernel.conntrack import Conntrack, Flow
 from tests.lab.collisions import FOUR, SIX
-from tests.lab.network import Network
 
-pytestmark = pytest.mark.net
+pytestmark = [pytest.mark.net, pytest.mark.usefixtures("alone")]
 
 PLAIN = Flow(*FOUR[:8], lifetime=900)
 """As it is where there was no collision."""
-
-
-@pytest.fixture(autouse=True)
-def namespace() -> Iterator[None]:
-    """The test is in a namespace of its own."""
-    net = Network()
-    net.node("lb1")
-    with net, net["lb1"].entered():
-        yield
 
 
 @pytest.fixture

@@ -13,9 +13,8 @@ import pytest
 
 from lvsha.kernel.conntrack import Conntrack, Flow
 from lvsha.model import Protocol
-from tests.lab.network import Network
 
-pytestmark = pytest.mark.net
+pytestmark = [pytest.mark.net, pytest.mark.usefixtures("alone")]
 
 TCP = Flow(
     Protocol.TCP,
@@ -39,15 +38,6 @@ SIX = Flow(
     ip_address("2001:db8:2::100"),
     300,
 )
-
-
-@pytest.fixture(autouse=True)
-def namespace() -> Iterator[None]:
-    """The test is in a namespace of its own."""
-    net = Network()
-    net.node("lb1")
-    with net, net["lb1"].entered():
-        yield
 
 
 @pytest.fixture

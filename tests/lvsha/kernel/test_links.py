@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from lvsha.kernel.attributes import MalformedError
 from lvsha.kernel.links import Link, Links, link
-from tests.lab.network import Network, Node
+from tests.lab.network import Node
 
 pytestmark = pytest.mark.net
-
-
-@pytest.fixture
-def lb1() -> Iterator[Node]:
-    """A node on 192.0.2.0/24."""
-    net = Network()
-    net.segment("front", "192.0.2.0/24", "2001:db8:1::/64")
-    net.node("lb1", front=1)
-    with net:
-        yield net["lb1"]
 
 
 async def front(links: Links) -> Link:

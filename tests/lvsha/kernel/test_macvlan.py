@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,21 +13,11 @@ import pytest
 from lvsha.kernel.links import NETLINK_ROUTE
 from lvsha.kernel.macvlan import Macvlans
 from lvsha.kernel.netlink import Netlink, RefusedError
-from tests.lab.network import Network, Node
+from tests.lab.network import Node
 
 pytestmark = pytest.mark.net
 
 MAC = bytes.fromhex("00005e000133")
-
-
-@pytest.fixture
-def lb1() -> Iterator[Node]:
-    """A node on one wire."""
-    net = Network()
-    net.segment("front", "192.0.2.0/24", "2001:db8:1::/64")
-    net.node("lb1", front=1)
-    with net:
-        yield net["lb1"]
 
 
 @pytest.fixture

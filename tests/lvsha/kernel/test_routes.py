@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Iterator
 from ipaddress import ip_address
 
 import pytest
@@ -12,19 +11,9 @@ import pytest
 from lvsha.kernel.netlink import Refusal
 from lvsha.kernel.routes import Routes, Way
 from lvsha.model import Address
-from tests.lab.network import Network, Node
+from tests.lab.network import Node
 
 pytestmark = pytest.mark.net
-
-
-@pytest.fixture
-def lb1() -> Iterator[Node]:
-    """A node on 192.0.2.0/24 and 2001:db8:1::/64, without a default route."""
-    net = Network()
-    net.segment("front", "192.0.2.0/24", "2001:db8:1::/64")
-    net.node("lb1", front=1)
-    with net:
-        yield net["lb1"]
 
 
 async def find(node: Node, *addresses: str) -> dict[Address, Way | Refusal]:

@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import closing
 from typing import Any
 
@@ -16,19 +16,9 @@ from lvsha.errors import KernelError
 from lvsha.kernel.attributes import MalformedError
 from lvsha.kernel.netlink import RefusedError
 from lvsha.kernel.rtnetlink import Rtnetlink
-from tests.lab.network import Network, Node
+from tests.lab.network import Node
 
 pytestmark = pytest.mark.net
-
-
-@pytest.fixture
-def lb1() -> Iterator[Node]:
-    """A node on one wire."""
-    net = Network()
-    net.segment("front", "192.0.2.0/24", "2001:db8:1::/64")
-    net.node("lb1", front=1)
-    with net:
-        yield net["lb1"]
 
 
 @pytest.fixture

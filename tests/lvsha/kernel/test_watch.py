@@ -9,19 +9,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from lvsha.kernel.watch import AddressChanged, AddressGone, Change, LinkChanged, LinkGone, Missed, Watch
-from tests.lab.network import Network, Node
+from tests.lab.network import Node
 
 pytestmark = pytest.mark.net
-
-
-@pytest.fixture
-def lb1() -> Iterator[Node]:
-    """A node on 192.0.2.0/24."""
-    net = Network()
-    net.segment("front", "192.0.2.0/24", "2001:db8:1::/64")
-    net.node("lb1", front=1)
-    with net:
-        yield net["lb1"]
 
 
 @pytest.fixture
