@@ -9,10 +9,11 @@ What lvsha would have of net.ipv4.vs, and why, stands in docs/sync.md; `[ipvs] s
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 
 from lvsha.config import Config
-from lvsha.kernel.sysctl import Sysctl
+from lvsha.kernel.sysctl import Sysctl, SysctlError, interfaces, read
 from lvsha.log import emit
 from lvsha.model import Family, Mode, Protocol
 
@@ -78,6 +79,21 @@ def _hashes(config: Config) -> bool:
     return bool(tcp) and all(service.scheduler in HASHING for service in tcp)
 
 
+def _routers() -> Mapping[str, str | int]:
+    """What keeps the interfaces that listen to routers doing so when forwarding begins.
+
+    A machine that forwards listens at 2 only (ipv6_accept_ra() in include/net/ipv6.h), and what it learned at
+    1, its default route too, is forgotten in that moment (rt6_purge_dflt_routers() in net/ipv6/route.c).
+    """
+    found: dict[str, str | int] = {}
+    for name in (f"net/ipv6/conf/{each}/accept_ra" for each in interfaces("ipv6") if each != "all"):
+        # An interface may be gone by now, or have a name of a kind that lvsha leaves alone.
+        with contextlib.suppress(SysctlError):
+            if read(FORWARDING[Family.IPV6]) == "0" and read(name) == "1":
+                found[name] = 2
+    return found
+
+
 class Settings:
     """The settings of this namespace that lvsha has a hand in."""
 
@@ -88,6 +104,8 @@ class Settings:
     def apply(self, config: Config) -> None:
         """Write what is not as it should be; a failure is told, once, and stops nothing."""
         asked = wanted(config)
+        if FORWARDING[Family.IPV6] in asked:
+            asked = {**_routers(), **asked}
         settled = self._sysctl.settle(asked)
         for change in settled.changes:
             emit("sysctl.changed", name=change.name, before=change.before, after=change.after)

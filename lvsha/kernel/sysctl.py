@@ -10,6 +10,7 @@ some settings act when they are written, whatever their value.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -113,6 +114,13 @@ def write(name: str, value: str) -> None:
             file.write(f"{value}\n")
     except OSError as error:
         raise _told(name, f"write {value!r} to", error) from error
+
+
+def interfaces(protocol: str) -> list[str]:
+    """What has settings of its own under net.PROTOCOL.conf: every interface, `all` and `default`."""
+    with contextlib.suppress(OSError):
+        return sorted(entry.name for entry in _ROOT.joinpath("net", protocol, "conf").iterdir())
+    return []
 
 
 def _path(name: str) -> Path:

@@ -110,6 +110,24 @@ def test_what_is_right_is_not_written_and_drift_is(lb1: Node) -> None:
 
 
 @pytest.mark.net
+def test_forwarding_of_ipv6_costs_nobody_a_router(lb1: Node) -> None:
+    """Who listened to routers goes on listening, as do interfaces to come; who did not stays as it was."""
+    said: list[dict[str, Any]] = []
+    names = [f"net.ipv6.conf.{each}.accept_ra" for each in ("front", "lo", "default")]
+    for name, value in zip(names, (1, 0, 1), strict=True):
+        lb1.sysctl(name, value)
+    with lb1.entered(), listening(said.append):
+        Settings().apply(config(replace(NAT, family=Family.IPV6)))
+    assert [lb1.sysctl(name) for name in names] == ["2", "0", "2"]
+    changed = [e["name"] for e in said if e["event"] == "sysctl.changed"]
+    assert changed.index("net/ipv6/conf/front/accept_ra") < changed.index(FORWARDING[Family.IPV6])
+    lb1.sysctl(names[0], 1)
+    with lb1.entered():
+        Settings().apply(config(replace(NAT, family=Family.IPV6)))
+    assert lb1.sysctl(names[0]) == "1", "whose forwarding it was already decides for itself"
+
+
+@pytest.mark.net
 def test_a_setting_that_cannot_be_written_is_told_once(lb1: Node) -> None:
     """A name that the kernel does not know stops no other setting and is no alert every half minute."""
     said: list[dict[str, Any]] = []
