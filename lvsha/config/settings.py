@@ -250,6 +250,8 @@ class IpvsConfig:
     """Of net.ipv4.vs, without that prefix."""
     mark_base: int = 0x6C760000
     """First of the firewall marks of passages."""
+    directors_serve: bool = False
+    """The directors are real servers as well: only the master's IPVS directs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,6 +193,7 @@ class Pair:
             instances=tuple(self.instances.values()),
             grace=self._config.speaker.grace,
             realtime=self._config.speaker.realtime,
+            directors_serve=self._config.ipvs.directors_serve,
         )
         try:
             answer = _reply(await self.link.ask(configure, within=ANSWER))

@@ -67,6 +67,10 @@ def _ipvs(config: Config) -> Mapping[str, str | int]:
         defaults |= EXPIRY
     if config.sync is not None:
         defaults |= SYNC
+        if not config.ipvs.directors_serve:
+            # With 1 the kernel directs nothing where the backup role runs. Where directors are servers, the
+            # speaker writes it: 1 on all but the master.
+            defaults["backup_only"] = 0
     if config.vrrp and _hashes(config):
         # A connection that this node never heard of comes out at the same server all the same.
         defaults["sloppy_tcp"] = 1

@@ -26,6 +26,7 @@ from pathlib import Path
 from lvsha import __version__
 from lvsha.api import app, listen, views
 from lvsha.config import ApiConfig, Config, ConfigError, StateConfig, load
+from lvsha.daemon import serving
 from lvsha.daemon.catch_up import CatchUp, counter
 from lvsha.daemon.control import Controller
 from lvsha.daemon.differences import differences
@@ -45,7 +46,7 @@ from lvsha.daemon.tasks import brief, eternal
 from lvsha.desired import source_nats, unaccepted
 from lvsha.errors import KernelError, UnavailableError
 from lvsha.log import Journal, emit, listening, setup
-from lvsha.model import ServiceKey
+from lvsha.model import Role, ServiceKey
 from lvsha.store import sweep
 
 BEAT = 0.5
@@ -231,7 +232,7 @@ class Supervisor:
         self._want_speaker(config)
         bodies = {
             "beat": self._voice.beat(),
-            "reconciler": self._reconciler.run(),
+            "reconciler": self._reconcile(),
             "standings": self._director.run(),
             "monitor": self._monitor.run(self._director.targets),
             "overrides": self._expire(),
@@ -263,6 +264,13 @@ class Supervisor:
             f"{address} port {port}",
             lambda: listen.serve_tcp(app.build_metrics(self._control), address, port),
         )
+
+    async def _reconcile(self) -> None:
+        if self._director.config.ipvs.directors_serve:
+            with contextlib.suppress(KernelError):
+                await self._reconciler.see()  # loads the module, and writes nothing
+                await serving.settled(lambda: self._pair.role is Role.MASTER)
+        await self._reconciler.run()
 
     async def _greet(self) -> None:
         """Tell the parent, and then the speaker, when the director is of use."""

@@ -122,7 +122,7 @@ class Announcements:
             for interface, frame in frames:
                 self._lanes.setdefault(interface, _Lane()).frames.append((owner, frame))
         for interface in {interface for interface, _ in frames}:
-            lane = self._lanes[interface]
+            lane = self._lanes.setdefault(interface, _Lane())
             if not lane.busy:
                 self._drain(interface, lane)
 

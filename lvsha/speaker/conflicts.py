@@ -3,6 +3,8 @@
 There is a listener on an interface only while an address of it is held. A claim is told when the
 address is still held here half a second later: a peer that takes over announces it too, right
 behind the advert that makes this node give it up, and the two may be read in either order.
+
+The same ears hear what is expected: that a new master announces what was held here until now.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from lvsha.wire.conflict import ArpListener, Claim, NeighbourListener
 
 Address = IPv4Address | IPv6Address
 Listener = ArpListener | NeighbourListener
+Held = Mapping[str, frozenset[Address]]
+"""Addresses by interface."""
 
 PATIENCE = 0.5
 PERIOD = 60.0
@@ -26,17 +30,28 @@ BATCH = 16
 class Conflicts:
     """Watches all held addresses."""
 
-    def __init__(self, claimed: Callable[[str, Claim], None]) -> None:
-        """`claimed` is called with the interface and what was heard there."""
+    def __init__(
+        self, claimed: Callable[[str, Claim], None], announced: Callable[[Address], None] = lambda _: None
+    ) -> None:
+        """`claimed` is called with an interface and what was heard there, `announced` with an awaited one."""
         self._claimed = claimed
-        self._owners: dict[str, Mapping[str, frozenset[Address]]] = {}
+        self._announced = announced
+        self._owners: dict[str, Held] = {}
+        self._expected: Held = {}
         self._listeners: dict[tuple[str, int], Listener] = {}
         self._heard: dict[tuple[str, Address], float] = {}
 
-    def watch(self, owner: str, addresses: Mapping[str, frozenset[Address]]) -> None:
-        """The owner holds these, by interface; none when it holds nothing any more."""
+    def watch(self, owner: str, addresses: Held) -> None:
+        """The owner holds these; none when it holds nothing any more."""
         before = self._interfaces()
         self._owners[owner] = addresses
+        for interface in before | self._interfaces():
+            self._refresh(interface)
+
+    def expect(self, addresses: Held) -> None:
+        """Somebody else is to announce these and no others."""
+        before = self._interfaces()
+        self._expected = addresses
         for interface in before | self._interfaces():
             self._refresh(interface)
 
@@ -53,10 +68,13 @@ class Conflicts:
             self._close(interface, family)
 
     def _interfaces(self) -> set[str]:
-        return {interface for addresses in self._owners.values() for interface in addresses}
+        return {interface for addresses in self._everything() for interface in addresses}
+
+    def _everything(self) -> list[Held]:
+        return [*self._owners.values(), self._expected]
 
     def _refresh(self, interface: str) -> None:
-        held = [a for each in self._owners.values() for a in each.get(interface, ())]
+        held = [a for each in self._everything() for a in each.get(interface, ())]
         for family in (4, 6):
             wanted = [address for address in held if address.version == family]
             if wanted:
@@ -91,6 +109,8 @@ class Conflicts:
                 self._hear(interface, claim)
 
     def _hear(self, interface: str, claim: Claim) -> None:
+        if claim.address in self._expected.get(interface, ()):
+            self._announced(claim.address)
         loop = asyncio.get_running_loop()
         key = interface, claim.address
         if loop.time() - self._heard.get(key, float("-inf")) >= PERIOD:

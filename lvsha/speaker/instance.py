@@ -252,11 +252,8 @@ class Instance:
         if spec.virtual_mac and not self._holding:
             self._speak(up=True)
         self._holding = True
-        self._node.leases.hold(spec.name, self._places(), spec.lease)
-        by_interface: dict[str, set[Address]] = {}
-        for virtual in spec.every_address:
-            by_interface.setdefault(self._where(virtual), set()).add(virtual.address.ip)
-        self._node.conflicts.watch(spec.name, {name: frozenset(held) for name, held in by_interface.items()})
+        self._node.leases.hold(spec.name, self.places(), spec.lease)
+        self._node.conflicts.watch(spec.name, self.by_interface())
 
     def release(self) -> None:
         """Have them no more."""
@@ -291,7 +288,14 @@ class Instance:
         """What the router flag of a neighbour advertisement says (RFC 4861, 7.2.5; RFC 9568, 6.4.1)."""
         return address.version == 6 and self._node.forwards(interface)
 
-    def _places(self) -> list[Place]:
+    def by_interface(self) -> dict[str, frozenset[Address]]:
+        """The addresses by the names of the interfaces that they belong on."""
+        found: dict[str, set[Address]] = {}
+        for virtual in self.spec.every_address:
+            found.setdefault(self._where(virtual), set()).add(virtual.address.ip)
+        return {name: frozenset(addresses) for name, addresses in found.items()}
+
+    def places(self) -> list[Place]:
         """Where the addresses belong, as far as the interfaces are there."""
         links = self._node.tables.links
         return [

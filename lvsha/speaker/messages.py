@@ -47,6 +47,8 @@ class Configure:
     grace: float = 30.0
     """How long the director may stay away before every instance resigns."""
     realtime: bool = True
+    directors_serve: bool = False
+    """The directors are real servers as well: only the master's IPVS directs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

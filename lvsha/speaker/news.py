@@ -18,8 +18,9 @@ from lvsha.kernel.sysctl import Sysctl
 from lvsha.kernel.watch import AddressChanged, AddressGone, Change, LinkChanged, LinkGone
 from lvsha.speaker.announce import Announcements
 from lvsha.speaker.conflicts import Conflicts
+from lvsha.speaker.directing import Directing
 from lvsha.speaker.lease import Leases
-from lvsha.speaker.node import Node, Say, Tables
+from lvsha.speaker.node import Address, Node, Say, Tables
 from lvsha.speaker.shell import Shell
 from lvsha.speaker.sockets import Sockets
 from lvsha.speaker.virtual_mac import VirtualMacs
@@ -47,13 +48,15 @@ class News:
         self._broken: set[str] = set()
         """Interfaces that frames could not be sent on, told once until they change."""
         sysctl = Sysctl()
+        conflicts = Conflicts(self._claimed, self._announced)
         self.node = Node(
             tables=Tables(),
             sockets=Sockets(self._broke),
             leases=Leases(Addresses(netlink), self),
             announcements=Announcements(announcer, self._broke, self.waking),
-            conflicts=Conflicts(self._claimed),
+            conflicts=conflicts,
             virtual_macs=VirtualMacs(Macvlans(netlink), sysctl),
+            directing=Directing(sysctl, say, conflicts.expect),
             announcer=announcer,
             sysctl=sysctl,
             say=say,
@@ -150,6 +153,9 @@ class News:
     def refused(self, place: Place, why: str) -> None:
         """The kernel would not have an address."""
         self._say("vip.failed", **self._of(place), error=why)
+
+    def _announced(self, address: Address) -> None:
+        self.node.directing.announced(address)
 
     def _claimed(self, interface: str, claim: Claim) -> None:
         link = self.node.tables.links.get(interface)

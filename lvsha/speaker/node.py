@@ -7,7 +7,7 @@ The tables are filled by one look at the kernel and kept by what it tells afterw
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
@@ -17,6 +17,7 @@ from lvsha.kernel.links import Link
 from lvsha.kernel.sysctl import Sysctl, SysctlError, read
 from lvsha.speaker.announce import Announcements
 from lvsha.speaker.conflicts import Conflicts
+from lvsha.speaker.directing import Directing
 from lvsha.speaker.lease import Leases
 from lvsha.speaker.sockets import Sockets
 from lvsha.speaker.spec import InstanceSpec
@@ -72,13 +73,13 @@ class Tables:
         """An address is gone."""
         self._held.pop(held.place, None)
 
-    def ours(self, virtual: frozenset[Address] = frozenset()) -> list[Place]:
+    def ours(self, known: Collection[Place] = ()) -> list[Place]:
         """The addresses that lvsha put here, this process or one before it.
 
-        They are marked; where the kernel is too old for marks, a process that knows what the one
-        before it had tells it as `virtual`.
+        They are marked; where the kernel is too old for marks, a process that knows where the one
+        before it had them tells it. The same address elsewhere, as a real server has it on `lo`, is not ours.
         """
-        return [p for p, one in self._held.items() if one.mark == OURS or p.address.ip in virtual]
+        return [place for place, one in self._held.items() if one.mark == OURS or place in known]
 
     def present(self, address: Address) -> bool:
         """Whether the machine has an address, on any interface."""
@@ -122,6 +123,7 @@ class Node:
     announcements: Announcements
     conflicts: Conflicts
     virtual_macs: VirtualMacs
+    directing: Directing
     announcer: Announcer
     say: Say
     advertised: Callable[[str, float], None]

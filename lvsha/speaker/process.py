@@ -91,6 +91,7 @@ class Process:
             eternal = [
                 tasks.create_task(self._speaker.news.node.leases.run(), name="leases"),
                 tasks.create_task(self._speaker.run(), name="grace"),
+                tasks.create_task(self._speaker.news.node.directing.run(), name="directing"),
                 tasks.create_task(self._beat(), name="beat"),
                 tasks.create_task(self._collect(), name="collect"),
             ]

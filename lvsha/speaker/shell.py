@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
+from lvsha.kernel.addresses import Place
 from lvsha.speaker import messages
+from lvsha.speaker.directing import SETTLE
 from lvsha.speaker.instance import Instance
 from lvsha.speaker.messages import InstanceStatus, RoleChange
 from lvsha.speaker.node import Node
@@ -90,6 +92,10 @@ class Shell:
         """The settings of its instances."""
         return tuple(instance.spec for instance in self.instances.values())
 
+    def places(self) -> list[Place]:
+        """Where the addresses of all instances belong."""
+        return [place for instance in self.instances.values() for place in instance.places()]
+
     # --- life -------------------------------------------------------------------------------
 
     def open(self) -> None:
@@ -161,6 +167,7 @@ class Shell:
             self.peer = None if advert.priority == RESIGN else source
         self._perform(effects)
         if self.peer is not None and self.group.state is not State.MASTER:
+            self._node.directing.heard()
             self._peer_heard(self, instance.spec.name)
 
     def faulty(self, instance: Instance, name: str, bad: bool) -> None:
@@ -223,6 +230,11 @@ class Shell:
 
     def _enter(self, state: State, why: str) -> None:
         self.why, self.since = why, time.time()
+        # Before an address is put: what comes in for it is to find a director.
+        if state is State.MASTER:
+            self._node.directing.began(self.key)
+        else:
+            self._node.directing.ended(self.key, self._by_interface(), self._patience(state))
         for instance in self.instances.values():
             if state is State.MASTER:
                 instance.hold()
@@ -233,6 +245,23 @@ class Shell:
             self.peer = None
         self.keep_time()
         self._loop.call_soon(self._changed, self)
+
+    def _by_interface(self) -> dict[str, frozenset[Address]]:
+        """The addresses of all instances by the names of the interfaces that they belong on."""
+        found: dict[str, frozenset[Address]] = {}
+        for instance in self.instances.values():
+            for name, addresses in instance.by_interface().items():
+                found[name] = found.get(name, frozenset()) | addresses
+        return found
+
+    def _patience(self, state: State) -> float:
+        """Seconds after which a peer has taken over, and told it.
+
+        A resignation is followed within a skew, which is less than an interval. It may not have arrived, but
+        who stops has no time for that.
+        """
+        longest = max(spec.interval for spec in self.specs)
+        return SETTLE + (longest if state is State.INITIAL else 4 * longest)
 
     def keep_time(self) -> None:
         """Keep when the group advertised last, for a process after this one."""

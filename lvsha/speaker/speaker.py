@@ -101,8 +101,10 @@ class Speaker:
         memory = found.memory
         self._memory = memory
         self._prioritise(wanted=memory.configure.realtime)
+        self._node.directing.serve(on=memory.configure.directors_serve)
         self._form(memory.configure)
-        self._node.leases.adopt(self._node.tables.ours(self._node.virtual))
+        known = [place for shell in self._shells.values() for place in shell.places()]
+        self._node.leases.adopt(self._node.tables.ours(known))
         for key, shell in self._shells.items():
             shell.start(found.adverts.get(key))
         self._save()
@@ -120,6 +122,7 @@ class Speaker:
         self._files.forget()
         await self._node.leases.settled()
         await self._node.virtual_macs.settled()
+        await self._node.directing.left()
 
     async def run(self) -> None:
         """Miss the director when it is away; an eternal task."""
@@ -233,9 +236,11 @@ class Speaker:
             tracks=tuple(track for track in memory.tracks if (track.instance, track.name) in tracked),
         )
         self._prioritise(wanted=command.realtime)
+        self._node.directing.serve(on=command.directors_serve)
         new = self._form(command)
         for shell in new:
             shell.start()
+        self._node.directing.look()
         self._save()
         for shell in self._shells.values():
             self._changed(shell)

@@ -103,9 +103,9 @@ class Speaking:
         assert self.process is not None
         self.process.signal(signal.SIGCONT)
 
-    async def configure(self, *specs: InstanceSpec, grace: float = 30.0) -> Reply:
-        """Have these instances, and no others, from now on."""
-        self._configure = Configure(node=self.node.name, instances=specs, grace=grace)
+    async def configure(self, *specs: InstanceSpec, grace: float = 30.0, serve: bool = False) -> Reply:
+        """Have these instances, and no others, from now on; `serve`: the directors are servers as well."""
+        self._configure = Configure(node=self.node.name, instances=specs, grace=grace, directors_serve=serve)
         answer = await self.ask(self._configure)
         if self.ready:
             await self.ask(Ready())

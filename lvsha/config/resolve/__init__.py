@@ -116,7 +116,9 @@ def _ipvs(table: IpvsTable, services: Iterable[Draft]) -> IpvsConfig:
     sysctl = {"conntrack": 1, **table.sysctl} if fullnat else dict(table.sysctl)
     written = table.timeouts
     timeouts = Timeouts(*(int(value or 0) for value in (written.tcp, written.tcp_fin, written.udp)))
-    return IpvsConfig(table.look, table.unknown_services, timeouts, sysctl, table.mark_base)
+    return IpvsConfig(
+        table.look, table.unknown_services, timeouts, sysctl, table.mark_base, table.directors_serve
+    )
 
 
 def _sync(table: Table | None) -> SyncConfig | None:

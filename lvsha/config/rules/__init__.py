@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from lvsha.config.problems import Finding
 from lvsha.config.resolve import Resolved
-from lvsha.config.rules import fullnat, machine, pair, passages, servers, services, vrrp
+from lvsha.config.rules import fullnat, machine, pair, passages, servers, services, serving, vrrp
 
 
 def judge(resolved: Resolved) -> Iterator[Finding]:
@@ -29,3 +29,4 @@ def judge(resolved: Resolved) -> Iterator[Finding]:
     yield from machine.judge(resolved)
     yield from pair.judge(resolved)
     yield from fullnat.together(resolved)
+    yield from serving.judge(resolved)

@@ -96,9 +96,11 @@ def _sysctl(resolved: Resolved) -> Iterator[Finding]:
                 did_you_mean(name, SYSCTLS) or "it will be an error when the kernel does not know it either"
             )
             yield warning(path, "is not a sysctl of IPVS that lvsha knows", hint)
-    if values.get("backup_only") and resolved.config.sync is not None:
+    serving = resolved.config.ipvs.directors_serve
+    if values.get("backup_only") and resolved.config.sync is not None and not serving:
         message = "stops the kernel from directing wherever the backup role of sync runs, and both roles run"
-        yield error(("ipvs", "sysctl", "backup_only"), message, "leave it out")
+        hint = "leave it out; where the directors are servers as well: [ipvs] directors_serve = true"
+        yield error(("ipvs", "sysctl", "backup_only"), message, hint)
     yield from _conntrack(resolved)
 
 

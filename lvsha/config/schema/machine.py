@@ -125,6 +125,8 @@ class IpvsTable(Table):
     """Connection timeouts."""
     mark_base: Annotated[int, Field(ge=1, le=2**32 - 65536)] = 0x6C760000
     """First of the 65,536 firewall marks that belong to checks with `through = "vip"`."""
+    directors_serve: bool = False
+    """The directors are real servers as well, in mode `dr`: only the master's IPVS directs (docs/sync.md)."""
     sysctl: dict[SysctlName, SysctlValue] = Field(default_factory=dict)
     """Settings of net.ipv4.vs by name: `conn_reuse_mode = 1`, `sync_threshold = "3 50"`."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lvsha.config import Config, StateConfig, TrackService, VipConfig, VrrpConfig
+from lvsha.config import Config, IpvsConfig, StateConfig, TrackService, VipConfig, VrrpConfig
 from lvsha.daemon.pair import Pair
 from lvsha.errors import UnavailableError
 from lvsha.model import Family, Role
@@ -64,7 +64,19 @@ async def test_a_speaker_is_configured_and_hears_beats(tmp_path: Path) -> None:
             told = await speaker.command(Configure)
             assert isinstance(told, Configure)
             assert [i.name for i in told.instances] == ["public", "inside"]
+            assert not told.directors_serve
             await speaker.command(Beat, 2)
+
+
+async def test_a_speaker_hears_that_the_directors_are_servers(tmp_path: Path) -> None:
+    """It is the one who keeps IPVS from directing on all but the master."""
+    async with speaking(tmp_path) as speaker:
+        serving = replace(configured(tmp_path, PUBLIC), ipvs=IpvsConfig(directors_serve=True))
+        pair = Pair(serving, lambda _: 0)
+        async with running(pair):
+            told = await speaker.command(Configure)
+            assert isinstance(told, Configure)
+            assert told.directors_serve
 
 
 async def test_the_gate_stays_shut_until_it_is_opened(tmp_path: Path) -> None:

@@ -66,6 +66,14 @@ def test_sync_has_its_defaults_only_where_it_runs() -> None:
     assert (synced["sync_threshold"], synced["sync_refresh_period"]) == ("0 1", 10)
 
 
+def test_both_roles_of_sync_direct_unless_the_directors_are_servers() -> None:
+    """`backup_only` is 0 beside sync, whatever was left there; where directors serve, it is the speaker's."""
+    synced = replace(config(DR), sync=SyncConfig("back"))
+    assert ipvs(synced)["backup_only"] == 0
+    assert "backup_only" not in ipvs(config(DR))
+    assert "backup_only" not in ipvs(replace(synced, ipvs=IpvsConfig(directors_serve=True)))
+
+
 def test_the_operator_has_the_last_word() -> None:
     """What `[ipvs] sysctl` says replaces a default."""
     chosen = IpvsConfig(sysctl={"sync_threshold": "3 50", "expire_nodest_conn": 0, "drop_entry": 1})

@@ -55,6 +55,17 @@ async def test_every_address_comes_once_before_any_comes_twice() -> None:
     assert wire.addresses == ["192.0.2.1", "192.0.2.2"] * 2
 
 
+async def test_no_repeats_is_no_announcement() -> None:
+    """`repeat = 0` sends no burst; a refresh goes out all the same."""
+    wire = Wire()
+    announcements = made(wire)
+    announcements.begin("x", [target(1)], Garp(repeat=0, delay=0, refresh=0.1))
+    assert wire.frames == []
+    await asyncio.sleep(0.15)
+    assert wire.addresses == ["192.0.2.1"]
+    announcements.end("x")
+
+
 async def test_a_second_burst_follows_and_refreshes_go_on() -> None:
     """After the delay the burst is repeated, and from then on one frame a refresh."""
     wire = Wire()

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
 
+from lvsha.speaker.conflicts import PATIENCE, Conflicts
 from lvsha.speaker.messages import State
 from lvsha.speaker.spec import Garp
 from lvsha.wire.announce import Announcer, announcement
@@ -75,6 +76,26 @@ async def test_who_claims_an_address_is_told_alone_that_it_is_here(
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
                 await third()
+
+
+async def test_what_is_expected_is_heard_and_is_no_conflict(net: Network) -> None:
+    """A new master's announcements of what was held here: each is told, until they are expected no more."""
+    heard: asyncio.Queue[object] = asyncio.Queue()
+    conflicts: list[object] = []
+    four, six, other = (ip_address(a) for a in ("192.0.2.100", "2001:db8:1::100", "192.0.2.101"))
+    with net["lb1"].entered():
+        made = Conflicts(lambda _, claim: conflicts.append(claim), heard.put_nowait)
+        made.expect({"front": frozenset({four, six})})
+    with net["client"].entered(), contextlib.closing(Announcer()) as announcer:
+        for address in (other, four, six):
+            announcer.send("front", announcement(address, MAC))
+        async with asyncio.timeout(5):
+            assert {await heard.get(), await heard.get()} == {four, six}
+        made.expect({})
+        announcer.send("front", announcement(four, MAC))
+    await asyncio.sleep(2 * PATIENCE)
+    made.close()
+    assert (heard.empty(), conflicts) == (True, [])
 
 
 @contextlib.contextmanager

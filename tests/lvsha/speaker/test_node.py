@@ -84,9 +84,16 @@ def test_with_an_interface_go_its_addresses() -> None:
 
 
 def test_ours_are_marked_or_known() -> None:
-    """A mark tells an address of ours; without marks, what the process before this one had does."""
+    """A mark tells an address of ours; without marks, where the process before this one had them does."""
     machine = tables(held("192.0.2.1/24"), held("192.0.2.100/24"), held("192.0.2.101/24", mark=OURS))
     marked = Place(ip_interface("192.0.2.101/24"), 2)
     assert machine.ours() == [marked]
-    known = frozenset({ip_address("192.0.2.100")})
-    assert machine.ours(known) == [Place(ip_interface("192.0.2.100/24"), 2), marked]
+    known = Place(ip_interface("192.0.2.100/24"), 2)
+    assert machine.ours([known]) == [known, marked]
+
+
+def test_what_a_real_server_has_on_lo_is_not_ours() -> None:
+    """The same address on another interface is somebody else's, however well it is known."""
+    machine = tables(held("192.0.2.100/32", index=1), held("192.0.2.100/24"))
+    known = Place(ip_interface("192.0.2.100/24"), 2)
+    assert machine.ours([known]) == [known]
