@@ -17,6 +17,7 @@ import argparse
 import asyncio
 import contextlib
 import os
+import resource
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -42,6 +43,8 @@ def burn(_: list[str]) -> None:
 def listen(argv: list[str]) -> None:
     """Accept every connection to port 80 of any address here, and close it."""
     (count,) = argv
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
     async def serve() -> None:
         async def close(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
