@@ -186,8 +186,9 @@ class Controller:
             and any(o.selector.matches(s.service, s.name, s.address, s.port) for s in meant)
         ]
         self._check_wholly(target, doomed, meant)
-        if doomed:
-            self._director.clear(doomed, by=by)
+        if not doomed:
+            return await self._shown(target)
+        self._director.clear(doomed, by=by)
         return await self._after(target)
 
     async def look(self) -> list[str]:
@@ -246,6 +247,14 @@ class Controller:
                 )
 
     async def _after(self, target: str) -> list[views.ServerView]:
+        """The servers of a target once the kernel has what was just recorded."""
+        try:
+            return await self._shown(target)
+        except KernelError as error:
+            # Not done, but nothing that would have to be said again: the peer has been told as well.
+            raise KernelError(f"recorded, and done here when the kernel answers again: {error}") from error
+
+    async def _shown(self, target: str) -> list[views.ServerView]:
         meant = {(r.service, str(r.address), r.port) for r in resolve(target, self._refs())}
         names = {service for service, _, _ in meant}
         await self._refresh(names)

@@ -151,15 +151,16 @@ class Director:
 
     def override(self, override: Override) -> None:
         """Put something that an operator said in force."""
-        self._keep(self.overrides.put(override, node=self.config.node.name))
-        self._tell_override("override.set", override, expires=override.until)
+        self._keep(
+            self.overrides.put(override, node=self.config.node.name),
+            lambda: self._tell_override("override.set", override, expires=override.until),
+        )
 
     def clear(self, doomed: Iterable[Override], *, by: str) -> None:
         """Take back what an operator said."""
         doomed = tuple(doomed)
-        self._keep(self.overrides.remove(doomed, now=self._clock(), node=self.config.node.name))
-        for o in doomed:
-            self._tell_override("override.cleared", replace(o, by=by))
+        left = self.overrides.remove(doomed, now=self._clock(), node=self.config.node.name)
+        self._keep(left, lambda: self._tell_ended("override.cleared", (replace(o, by=by) for o in doomed)))
 
     def expire(self) -> float | None:
         """Drop overrides whose time has passed; when the next one ends, seconds since the epoch."""
@@ -170,9 +171,7 @@ class Director:
             # What cannot be written ends all the same: the file tells every reader when it does.
             with contextlib.suppress(StateError):
                 self._memory.keep_overrides(left)
-            self._take(left)
-        for o in gone:
-            self._tell_override("override.expired", o)
+            self._take(left, lambda: self._tell_ended("override.expired", gone))
         return self.overrides.next_expiry()
 
     def merge(self, overrides: Overrides, *, by: str) -> None:
@@ -185,10 +184,7 @@ class Director:
         if merged == self.overrides:
             return
         changed = changes(self.overrides, merged)
-        self._keep(merged)
-        if changed:
-            more = [f"and {len(changed) - SLICE} more"] if len(changed) > SLICE else []
-            emit("override.synced", peer=by, changed=changed[:SLICE] + more)
+        self._keep(merged, lambda: _tell_synced(changed, by))
 
     async def reconfigure(self, config: Config) -> None:
         """Take a new configuration; verdicts of checks that are unchanged stay."""
@@ -239,15 +235,17 @@ class Director:
         if not self._unjudged:
             self._all_judged.set()
 
-    def _keep(self, overrides: Overrides) -> None:
+    def _keep(self, overrides: Overrides, tell: Callable[[], None]) -> None:
         self._memory.keep_overrides(overrides)
-        self._take(overrides)
+        self._take(overrides, tell)
 
-    def _take(self, overrides: Overrides) -> None:
+    def _take(self, overrides: Overrides, tell: Callable[[], None]) -> None:
         touched = {*self.overrides.entries} ^ {*overrides.entries}
         self.overrides = overrides
         names = self._services_of(touched)
         self._look({self.config.services[name].key for name in names})
+        # The cause is told before its effect.
+        tell()
         self._tell_standing(names)
         self._overrides_changed.set()
         self._overrides_changed = asyncio.Event()
@@ -261,6 +259,10 @@ class Director:
     def _tell_override(self, event: str, o: Override, **more: Any) -> None:
         said: dict[str, Any] = {"kind": o.kind.value, "weight": o.weight, "reason": o.reason, "by": o.by}
         emit(event, target=str(o.selector), servers=len(self.servers_of(o)), **said, **more)
+
+    def _tell_ended(self, event: str, overrides: Iterable[Override]) -> None:
+        for o in overrides:
+            self._tell_override(event, o)
 
     def _tell_standing(self, names: Collection[str]) -> None:
         """At once for a few services; for many (one server in a thousand services) by `run`, in slices."""
@@ -295,6 +297,12 @@ def _server_fields(service: ServiceConfig, server: ServerConfig) -> dict[str, An
         "address": server.address,
         "port": server.port,
     }
+
+
+def _tell_synced(changed: list[str], by: str) -> None:
+    if changed:
+        more = [f"and {len(changed) - SLICE} more"] if len(changed) > SLICE else []
+        emit("override.synced", peer=by, changed=changed[:SLICE] + more)
 
 
 def _tell_verdict(service: ServiceConfig, server: ServerConfig, before: Health, after: Health) -> None:

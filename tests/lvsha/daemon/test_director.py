@@ -130,6 +130,26 @@ def test_an_override_survives_a_restart(tmp_path: Path, said: Hearing) -> None:
     assert [(e["target"], e["servers"]) for e in said if e["event"] == "override.set"] == [("rs1", 2)]
 
 
+def test_the_cause_is_told_before_the_effect(tmp_path: Path, said: Hearing) -> None:
+    """A drain that leaves a service without servers; its end by a word, by its time, by another director."""
+    clock = Clock()
+    lonely = service(server(1, check=None))
+    d = director(tmp_path, config(lonely), clock=clock)
+    d.override(drain("rs1"))
+    d.clear([drain("rs1")], by="root")
+    d.override(drain("rs1", until=1100.0))
+    clock.now = 1100.0
+    d.expire()
+    d.merge(d.overrides.put(drain("rs1"), node="lb2"), by="lb2")
+    assert [e["event"] for e in said] == [
+        *("override.set", "service.down"),
+        *("override.cleared", "service.ok"),
+        *("override.set", "service.down"),
+        *("override.expired", "service.ok"),
+        *("override.synced", "service.down"),
+    ]
+
+
 def test_an_override_that_cannot_be_kept_does_not_take_effect(tmp_path: Path) -> None:
     """Better refused than forgotten at the next restart."""
     d = director(tmp_path / "missing")
