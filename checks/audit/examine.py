@@ -25,8 +25,13 @@ def _loopback(wanted: Preparation, facts: Facts) -> Iterator[Finding]:
     if not facts.links["lo"].up:
         why = "an address on a device that is down is none"
         yield Finding("device lo", "down", "up", Severity.ERROR, why, (SetUp("lo"),))
+    moving = _is_director(wanted, facts)
     for vip in wanted.addresses:
-        yield _address(facts, vip, "lo")
+        yield _address(facts, vip, "lo", moving=moving)
+
+
+def _is_director(wanted: Preparation, facts: Facts) -> bool:
+    return any(held.address.ip in wanted.routers for held in facts.addresses)
 
 
 def _tunnels(wanted: Preparation, facts: Facts) -> Iterator[Finding]:
@@ -54,13 +59,16 @@ def _addressed(wanted: Preparation, facts: Facts, device: str) -> bool:
     return there or any(not facts.holders(vip) for vip in wanted.of(4))
 
 
-def _address(facts: Facts, vip: Address, device: str) -> Finding:
-    """A service's address is here, alone, and where nobody asks for it."""
+def _address(facts: Facts, vip: Address, device: str, *, moving: bool = False) -> Finding:
+    """A service's address is here, alone, and where nobody asks for it.
+
+    With `moving` the server is a director too: on a real interface it is while it is master.
+    """
     setting, needed = f"address {vip}", f"on {device}"
     if vip.version == 6 and (off := _ipv6_off(facts, device)):
         advice = f"sysctl -w {off}=0" if off else ""
         return stop(f"IPv6 on {device}", "off", "on", "it can hold no IPv6 address", advice)
-    holders = facts.holders(vip)
+    holders = [held for held in facts.holders(vip) if not (moving and _loud(facts, held))]
     for held in holders:
         if (wrong := _misplaced(facts, held, needed)) is not None:
             return wrong
@@ -73,18 +81,24 @@ def _address(facts: Facts, vip: Address, device: str) -> Finding:
 def _misplaced(facts: Facts, held: Held, needed: str) -> Finding | None:
     vip, device = held.address.ip, held.device
     setting, advice = f"address {vip}", f"ip address del {held.address} dev {device}"
-    link = facts.links.get(device)
-    if link is not None and not link.silent:
+    if _loud(facts, held):
         asks = "ARP" if vip.version == 4 else "neighbour discovery"
         why = f"whoever asks for it by {asks} on {device} is told that this server has it"
         # With the prefix of a network it may well be the server's own, and the service's another.
         own = held.address.network.num_addresses > 1
         doubt = "is it the service's, and not the server's own? then: " if own else ""
+        if held.leased:
+            doubt = "is this a director as well? then name it: --director ADDRESS; if not: "
         return stop(setting, f"on {device}, a real interface", needed, why, f"{doubt}{advice}")
     if held.address.network.num_addresses > 1:
         why = f"the server takes all of {held.address.network} for its own"
         return stop(setting, f"{held.address} on {device}", f"/{vip.max_prefixlen}", why, advice)
     return None
+
+
+def _loud(facts: Facts, held: Held) -> bool:
+    link = facts.links.get(held.device)
+    return link is not None and not link.silent
 
 
 def _ipv6_off(facts: Facts, device: str) -> str:

@@ -61,6 +61,8 @@ class Held:
     address: IPv4Interface | IPv6Interface
     device: str
     scope: str
+    leased: bool = False
+    """It goes by itself when nobody renews it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +261,7 @@ def _end(text: str | None) -> Address | None:
     return ip_interface(text).ip
 
 
-_HELD = re.compile(r"\d+: (\S+) +(inet6?) (\S+)(?: peer \S+)?.*? scope (\S+)", re.ASCII)
+_HELD = re.compile(r"\d+: (\S+) +(inet6?) (\S+)(?: peer \S+)?.*? scope (\S+)([^\\]*)", re.ASCII)
 
 
 def _held(text: str) -> Held | None:
@@ -269,7 +271,8 @@ def _held(text: str) -> Held | None:
         if " inet" in text:
             raise ValueError(text)
         return None
-    return Held(ip_interface(found[3]), _name(found[1].partition("@")[0]), found[4])
+    leased = "dynamic" in found[5].split()
+    return Held(ip_interface(found[3]), _name(found[1].partition("@")[0]), found[4], leased)
 
 
 def _conf(text: str) -> tuple[str, list[int]]:

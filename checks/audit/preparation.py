@@ -87,7 +87,7 @@ class Preparation:
 
     @property
     def routers(self) -> frozenset[Address]:
-        """The directors' addresses, which may not be the way to the clients."""
+        """The directors' addresses: not the way to the clients, but perhaps the server's own."""
         return frozenset(ip_address(director) for director in self.directors)
 
 

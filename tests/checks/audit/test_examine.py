@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
@@ -72,6 +73,27 @@ def test_an_address_in_two_places() -> None:
     (finding,) = wrong(DR, ready(addresses=both))
     assert finding.stops
     assert "is it the service's, and not the server's own?" in finding.commands[0]
+
+
+def test_a_director_has_it_on_the_wire_as_well() -> None:
+    """One that is named as such may be master now; on lo it is needed all the same, and settings as ever."""
+    director = replace(DR, directors=("10.0.1.11", "10.0.1.12"))
+    on_the_wire = ((f"{FOUR}/24", "eth0"), (f"{SIX}/64", "eth0"))
+    on_lo = ((f"{FOUR}/32", "lo"), (f"{SIX}/128", "lo"))
+    assert wrong(director, ready(addresses=on_the_wire + on_lo)) == []
+    assert [f.commands for f in wrong(director, ready(addresses=on_the_wire))] == [
+        [f"ip address add {FOUR}/32 dev lo scope host"],
+        [f"ip address add {SIX}/128 dev lo preferred_lft 0"],
+    ]
+    assert [f.stops for f in wrong(DR, ready(addresses=on_the_wire + on_lo))] == [True, True]
+
+
+def test_an_address_that_goes_by_itself_may_be_a_directors() -> None:
+    """On a lease, as a director puts it: the advice tells how to say so."""
+    facts = ready(addresses=((f"{FOUR}/24", "eth0"), (f"{SIX}/128", "lo")))
+    leased = tuple(replace(held, leased=held.address.ip == ip_address(FOUR)) for held in facts.addresses)
+    (finding,) = wrong(DR, replace(facts, addresses=leased))
+    assert "name it: --director ADDRESS" in finding.commands[0]
 
 
 def test_an_address_with_a_network() -> None:

@@ -22,6 +22,8 @@ link 3: eth0@if4: <BROADCAST,MULTICAST,UP,LOWER_UP> mtu 1500 qdisc noqueue \\   
 address 1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever preferred_lft forever
 address 3: eth0    inet 10.0.1.11/24 brd 10.0.1.255 scope global eth0\\       valid_lft forever
 address 3: eth0    inet6 2001:db8::11/64 scope global deprecated nodad \\       valid_lft forever
+address 3: eth0    inet 192.0.2.100/24 scope global secondary dynamic noprefixroute eth0\\   valid_lft 3sec
+address 3: eth0    inet6 2001:db8::100/64 scope global deprecated dynamic noprefixroute \\ valid_lft 3sec
 address 4: ppp0    inet 10.9.0.1 peer 10.9.0.2/32 scope global ppp0\\       valid_lft forever
 route default via 10.0.1.254 dev eth0 proto static metric 100
 route default proto ra \\\tnexthop via fe80::1 dev eth0 weight 1 \\\tnexthop via fe80::2 dev eth0 weight 1
@@ -117,8 +119,11 @@ def test_a_whole_answer() -> None:
         "lo 127.0.0.1/8 host",
         "eth0 10.0.1.11/24 global",
         "eth0 2001:db8::11/64 global",
+        "eth0 192.0.2.100/24 global",
+        "eth0 2001:db8::100/64 global",
         "ppp0 10.9.0.1/32 global",
     ]
+    assert [str(h.address) for h in facts.addresses if h.leased] == ["192.0.2.100/24", "2001:db8::100/64"]
     assert [str(route.via) for route in facts.routes] == ["10.0.1.254", "fe80::1", "fe80::2", "fe80::3"]
     assert facts.fou == {(6080, 6, True), (5555, 4, False)}
     assert facts.proxies == {(ip_address("2001:db8::100"), "eth0")}
