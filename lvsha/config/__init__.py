@@ -10,24 +10,28 @@ from __future__ import annotations
 from lvsha.config.document import json_schema
 from lvsha.config.load import check, load
 from lvsha.config.problems import ConfigError, Problem, Report, Severity
-from lvsha.config.settings import (
+from lvsha.config.settings import Config
+from lvsha.config.settings.machine import (
     ApiConfig,
-    CheckConfig,
-    Config,
-    GarpConfig,
     IpvsConfig,
-    KeyAuth,
-    NamedServer,
     NodeConfig,
-    Passage,
-    PasswordAuth,
     PeerConfig,
-    PersistenceConfig,
-    ServerConfig,
-    ServiceConfig,
     SpeakerConfig,
     StateConfig,
     SyncConfig,
+)
+from lvsha.config.settings.services import (
+    CheckConfig,
+    NamedServer,
+    Passage,
+    PersistenceConfig,
+    ServerConfig,
+    ServiceConfig,
+)
+from lvsha.config.settings.vrrp import (
+    GarpConfig,
+    KeyAuth,
+    PasswordAuth,
     Track,
     TrackFile,
     TrackGateway,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lvsha.api.views import TrackerView, VrrpView
 from lvsha.config import Config, VrrpConfig
-from lvsha.config.settings import master_down
+from lvsha.config.settings.vrrp import master_down
 from lvsha.daemon.specs import tracker_name
 from lvsha.speaker.messages import InstanceStatus, StatusReport
 

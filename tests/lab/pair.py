@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from lvsha.config.settings import automatic_lease
+from lvsha.config.settings.vrrp import automatic_lease
 from tests.lab.clock import set_clock
 from tests.lab.director import Director
 from tests.lab.network import Network, topology

@@ -21,9 +21,9 @@ from lvsha.config.resolve.services import Draft, Servers, Services
 from lvsha.config.resolve.vrrp import Instance, Instances, overrides
 from lvsha.config.schema.machine import ApiTable, IpvsTable, NodeTable, SpeakerTable, StateTable, SyncTable
 from lvsha.config.schema.values import Table, shown
-from lvsha.config.settings import (
+from lvsha.config.settings import Config
+from lvsha.config.settings.machine import (
     ApiConfig,
-    Config,
     IpvsConfig,
     NodeConfig,
     SpeakerConfig,

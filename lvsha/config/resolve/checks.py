@@ -9,7 +9,7 @@ from lvsha.config.decode import Findings, Written, read_check
 from lvsha.config.problems import Finding, KeyPath, did_you_mean, error, warning
 from lvsha.config.schema.checks import CheckTable, build
 from lvsha.config.schema.values import shown
-from lvsha.config.settings import CheckConfig
+from lvsha.config.settings.services import CheckConfig
 
 NONE = "none"
 Reference = str | dict[str, Any] | None

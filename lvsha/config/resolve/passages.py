@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from lvsha.config.resolve.services import Draft, Place
-from lvsha.config.settings import METHODS, Passage, ServerConfig, ServiceConfig
+from lvsha.config.settings.services import METHODS, Passage, ServerConfig, ServiceConfig
 from lvsha.model import Family, Mode, Server, ServerKey
 
 MARKS = 65536

@@ -6,7 +6,7 @@ from lvsha.config.decode import Findings, Written
 from lvsha.config.problems import error
 from lvsha.config.resolve.keys import key
 from lvsha.config.schema.machine import PeerTable
-from lvsha.config.settings import PeerConfig
+from lvsha.config.settings.machine import PeerConfig
 
 
 def peer(written: Written, node: str, findings: Findings) -> PeerConfig | None:

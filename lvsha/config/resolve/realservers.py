@@ -11,7 +11,7 @@ from checks import SettingsError
 from checks.audit import Encapsulation
 from checks.realserver import Realserver
 from lvsha.config.problems import Finding, KeyPath, error
-from lvsha.config.settings import ServerConfig
+from lvsha.config.settings.services import ServerConfig
 from lvsha.model import Address, Mode, Tunnel, TunnelFlag, endpoint
 
 CHECKSUMS = {

@@ -12,14 +12,14 @@ from lvsha.config.resolve.checks import Checks, Reference
 from lvsha.config.resolve.realservers import complete
 from lvsha.config.schema.services import PersistenceTable, ServerTable, ServiceTable, TunnelTable
 from lvsha.config.schema.values import shown
-from lvsha.config.settings import (
+from lvsha.config.settings.services import (
     CheckConfig,
-    Interface,
     NamedServer,
     PersistenceConfig,
     ServerConfig,
     ServiceConfig,
 )
+from lvsha.config.settings.vrrp import Interface
 from lvsha.model import Address, Family, Mode, Protocol, Tunnel, TunnelFlag, TunnelKind, family_of
 
 FAMILIES = {"ipv4": Family.IPV4, "ipv6": Family.IPV6}

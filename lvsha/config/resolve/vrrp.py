@@ -18,7 +18,7 @@ from lvsha.config.schema import vrrp as tables
 from lvsha.config.schema.machine import NodeEntry, NodeVrrpTable
 from lvsha.config.schema.values import shown
 from lvsha.config.schema.vrrp import KeysTable, PasswordTable, VipTable, VrrpTable
-from lvsha.config.settings import (
+from lvsha.config.settings.vrrp import (
     GarpConfig,
     KeyAuth,
     PasswordAuth,

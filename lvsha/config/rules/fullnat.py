@@ -12,7 +12,7 @@ from lvsha.config.problems import Finding, KeyPath, error, spell, warning
 from lvsha.config.resolve import Resolved
 from lvsha.config.resolve.services import Draft, LocalPlace
 from lvsha.config.resolve.vrrp import Instance
-from lvsha.config.settings import ServiceConfig
+from lvsha.config.settings.services import ServiceConfig
 from lvsha.model import Address, Family, Mode, Protocol, family_of
 
 _OWN = "mode fullnat sends to the servers from an address of the directors' own"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from lvsha.config.problems import Finding, KeyPath, did_you_mean, error, warning
 from lvsha.config.resolve import Resolved
-from lvsha.config.settings import SyncConfig
+from lvsha.config.settings.machine import SyncConfig
 from lvsha.model import Mode, family_of
 
 SYSCTLS = frozenset(

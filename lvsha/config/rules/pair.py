@@ -11,7 +11,7 @@ from lvsha.config.resolve.services import Draft
 from lvsha.config.resolve.vrrp import Instance
 from lvsha.config.rules.vrrp import lease
 from lvsha.config.schema.values import shown
-from lvsha.config.settings import OWNER, TrackService
+from lvsha.config.settings.vrrp import OWNER, TrackService
 from lvsha.model import Address, Mode, family_of
 
 

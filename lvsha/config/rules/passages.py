@@ -9,7 +9,7 @@ from lvsha.config.problems import Finding, KeyPath, error
 from lvsha.config.resolve import Resolved
 from lvsha.config.resolve.passages import MARKS
 from lvsha.config.resolve.services import Draft, Place
-from lvsha.config.settings import CheckConfig
+from lvsha.config.settings.services import CheckConfig
 from lvsha.model import Mode
 
 _STRAIGHT = 'use through = "server"'

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from lvsha.config.problems import Finding, KeyPath, error, spell, warning
 from lvsha.config.resolve.services import Draft, Place
-from lvsha.config.settings import FLAGS, ServiceConfig
+from lvsha.config.settings.services import FLAGS, ServiceConfig
 from lvsha.model import Family, Protocol, ServiceKey
 
 _HASHING = ("sh", "mh")

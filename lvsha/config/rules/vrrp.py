@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from lvsha.config.problems import Finding, KeyPath, error, spell, warning
 from lvsha.config.resolve.vrrp import Instance
 from lvsha.config.schema.values import shown, spoken
-from lvsha.config.settings import (
+from lvsha.config.settings.vrrp import (
     OWNER,
     Interface,
     KeyAuth,

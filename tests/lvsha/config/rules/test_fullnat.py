@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_interface
 
 import pytest
 
-from lvsha.config.settings import VipConfig
+from lvsha.config.settings.vrrp import VipConfig
 from lvsha.model import AddressKey, Protocol, ServerKey, source_nat
 from tests.lab.desk import Desk
 
