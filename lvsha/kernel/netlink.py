@@ -19,6 +19,9 @@ just been started is one, and it does stop.
     ask         requests with one answer each
 
 Everything is bounded: the time of a visit to the kernel, and the memory for a reply.
+
+It is for who is in a hurry or has much to say: the speaker, IPVS, connection tracking. What is asked in
+passing goes by way of pyroute2 (`lvsha.kernel.rtnetlink`).
 """
 
 from __future__ import annotations
