@@ -294,6 +294,13 @@ _EVENTS = (
         "speaks first may hang.",
     ),
     _alert(
+        "collisions.lost",
+        _WARNING,
+        "error",
+        "Connections of mode fullnat that were given another port than their client's cannot be followed, "
+        "nor told to the other director: they would break at a failover.",
+    ),
+    _alert(
         "localports.filling",
         _WARNING,
         "local address port used limit",

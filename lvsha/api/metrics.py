@@ -102,6 +102,10 @@ def _room(room: RoomView) -> Iterator[Metric]:
     yield _gauge(
         "lvsha_local_ports", "Ports that a local address has for one server's port.", room.ports_limit
     )
+    text = "Connections whose port had to be changed, since the director's start."
+    yield CounterMetricFamily("lvsha_port_collisions", text, value=room.collisions)
+    text = "Connections whose port had to be changed and that are alive, here or on the other director."
+    yield _gauge("lvsha_port_collisions_known", text, room.collisions_known)
     if room.tracked is not None and room.tracked_limit is not None:
         yield _gauge("lvsha_conntrack_entries", "Entries of connection tracking.", room.tracked)
         yield _gauge("lvsha_conntrack_limit", "How many entries there may be.", room.tracked_limit)

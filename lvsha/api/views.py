@@ -52,6 +52,10 @@ class RoomView:
     tracked: int | None = None
     """Entries of connection tracking; None: unknown."""
     tracked_limit: int | None = None
+    collisions: int = 0
+    """Connections since the director's start whose port had to be changed."""
+    collisions_known: int = 0
+    """Those of them, and of the other director's, that are alive."""
 
 
 @dataclass(frozen=True, slots=True)

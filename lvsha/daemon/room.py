@@ -58,7 +58,8 @@ class Room:
     """Counts for ever; `used` is for whoever asks.
 
     `client_bits`: see `Rules`; `found`: the connections that IPVS has, read in a thread; `room`: entries of
-    connection tracking, and how many there may be.
+    connection tracking, and how many there may be; `collisions`: how many ports had to be changed, and how
+    many of those connections are alive.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Room:
         client_bits: Callable[[], int],
         found: Callable[[], Iterable[Connection]] = connections,
         room: Callable[[], tuple[int, int] | None] = tracked,
+        collisions: Callable[[], tuple[int, int]] = lambda: (0, 0),
     ) -> None:
         self.used: Counter[Use] = Counter()
         """Ports in use as of the latest count."""
@@ -74,6 +76,7 @@ class Room:
         self._client_bits = client_bits
         self._found = found
         self._room = room
+        self._collisions = collisions
         self._said: set[Use | str] = set()
 
     async def run(self) -> None:
@@ -91,7 +94,8 @@ class Room:
             PortsView(str(u.local), u.protocol.name.lower(), str(u.server), u.port, number)
             for u, number in self.used.items()
         )
-        return RoomView(ports, PORTS, *(self._room() or (None, None)))
+        tracked, limit = self._room() or (None, None)
+        return RoomView(ports, PORTS, tracked, limit, *self._collisions())
 
     async def look(self) -> None:
         """Count once."""

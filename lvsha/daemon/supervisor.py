@@ -28,6 +28,7 @@ from lvsha.api import app, listen, views
 from lvsha.config import ApiConfig, Config, ConfigError, StateConfig, load
 from lvsha.daemon import serving
 from lvsha.daemon.catch_up import CatchUp, counter
+from lvsha.daemon.collisions import Collisions, elsewhere
 from lvsha.daemon.control import Controller
 from lvsha.daemon.differences import differences
 from lvsha.daemon.director import Director
@@ -183,11 +184,21 @@ class Supervisor:
         self._monitor = Monitor(self._director.report, probe=probes.probe)
         source_nat = self._table.source_nat
         self._takeover = Takeover(lambda: self._director.config, lambda: source_nat.client_bits)
-        self._room = Room(lambda: self._director.config, lambda: source_nat.client_bits)
+        self._room = Room(
+            lambda: self._director.config,
+            lambda: source_nat.client_bits,
+            collisions=lambda: (self._collisions.seen, len(self._collisions.known)),
+        )
         self._pair = Pair(config, self._director.in_service, self._takeover.began)
         self._drains = Drains(self._director, self._reconciler)
         count = counter(lambda: self._director.config, self._reconciler.see)
-        self._peers = Peers(self._director, count)
+        self._peers = Peers(self._director, count, lambda: self._collisions.known)
+        self._collisions = Collisions(
+            lambda: self._director.config,
+            lambda: elsewhere(self._director.config, self._pair.roles),
+            lambda: self._peers.collisions,
+            self._peers.tell,
+        )
         self._catch_up = CatchUp(lambda: self._director.config, count, self._peers, lambda: self._pair.role)
         self._control = Controller(
             self._director,
@@ -242,6 +253,7 @@ class Supervisor:
             "come back": self._come_back(),
             "takeover": self._takeover.run(),
             "room": self._room.run(),
+            "collisions": self._collisions.run(),
             "peers": self._peers.run(),
             "api": self._serve_api(config.api),
             "metrics": self._serve_metrics(config.api),

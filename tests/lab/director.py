@@ -57,6 +57,14 @@ class Director:
 
     async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """A question to the API; the answer as JSON."""
+        return json.loads(await self._asked(method, path, body))
+
+    async def metric(self, name: str) -> float:
+        """The sample of a metric without labels."""
+        lines = (await self._asked("GET", "/metrics")).splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
+    async def _asked(self, method: str, path: str, body: dict[str, Any] | None = None) -> str:
         connector = aiohttp.UnixConnector(str(self.socket))
         async with (
             aiohttp.ClientSession(connector=connector) as session,
@@ -64,7 +72,7 @@ class Director:
         ):
             text = await response.text()
             assert response.status < 400, text
-            return json.loads(text)
+            return text
 
     async def cli(self, *arguments: str, within: float = 30) -> Result:
         """A command of lvsha-cli, run on the node."""

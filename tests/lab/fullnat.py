@@ -28,8 +28,10 @@ WEB, ECHO, DNS = 80, 7, 53
 CONFIG = """
 [nodes.lb1]
 priority = 200
+address = "10.0.1.1"
 [nodes.lb2]
 priority = 100
+address = "10.0.1.2"
 
 [vrrp.public]
 interface = "front"
@@ -51,6 +53,7 @@ rs2 = { address = "10.0.1.12" }
 rs1six = { address = "2001:db8:2::11" }
 rs2six = { address = "2001:db8:2::12" }
 """
+PEER = f'[peer]\nkey = "hex:{"ab" * 32}"\n'
 _SERVICE = """
 [services.{name}]
 address = "{address}"
@@ -64,11 +67,11 @@ servers = [{servers}]
 """
 
 
-def config(pool: Sequence[str] = POOL, servers: int = 2) -> str:
+def config(pool: Sequence[str] = POOL, pool6: Sequence[str] = POOL6, servers: int = 2) -> str:
     """Web, echo and DNS over IPv4 and IPv6, each from a pool of its family."""
     text = CONFIG
     for six in (False, True):
-        pools = POOL6 if six else pool
+        pools = pool6 if six else pool
         local = ", ".join(f'{{ address = "{a}/{64 if six else 24}", interface = "back" }}' for a in pools)
         for name, protocol, port, at in (
             ("web", "tcp", WEB, 8080),

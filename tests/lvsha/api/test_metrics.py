@@ -51,11 +51,13 @@ async def test_room() -> None:
     """Ports of local addresses and entries of connection tracking, where the mode is used."""
     status = await Director().status()
     ports = (PortsView("10.0.1.100", "tcp", "10.0.0.1", 8080, 12),)
-    found = parsed(render(status, [], [], [], 0, RoomView(ports, 64512, 100, 262144)))
+    found = parsed(render(status, [], [], [], 0, RoomView(ports, 64512, 100, 262144, 7, 3)))
     where = {"local": "10.0.1.100", "protocol": "tcp", "address": "10.0.0.1", "port": "8080"}
     assert at(found, "lvsha_local_ports_used", **where) == 12
     assert at(found, "lvsha_local_ports") == 64512
     assert (at(found, "lvsha_conntrack_entries"), at(found, "lvsha_conntrack_limit")) == (100, 262144)
+    assert at(found, "lvsha_port_collisions_total") == 7
+    assert at(found, "lvsha_port_collisions_known") == 3
     unknown = parsed(render(status, [], [], [], 0, RoomView(ports, 64512)))
     assert ("lvsha_conntrack_entries", frozenset()) not in unknown
     without = parsed(render(status, [], [], [], 0))

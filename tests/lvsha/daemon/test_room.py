@@ -40,7 +40,7 @@ class Desk:
     broken: bool = False
 
     def __post_init__(self) -> None:
-        self.room = Room(lambda: self.config, lambda: 128, self._read, lambda: self.tracked)
+        self.room = Room(lambda: self.config, lambda: 128, self._read, lambda: self.tracked, lambda: (7, 3))
 
     def _read(self) -> list[Connection]:
         if self.broken:
@@ -61,7 +61,7 @@ async def test_the_count_can_be_asked_for() -> None:
     desk = Desk(found=connections(3))
     await desk.room.look()
     view = desk.room.view()
-    assert view == RoomView((PortsView(str(LOCAL), "tcp", str(RS1), 8080, 3),), PORTS, 10, 1000)
+    assert view == RoomView((PortsView(str(LOCAL), "tcp", str(RS1), 8080, 3),), PORTS, 10, 1000, 7, 3)
     desk.tracked = None
     assert (view := desk.room.view()) is not None
     assert (view.tracked, view.tracked_limit) == (None, None)
