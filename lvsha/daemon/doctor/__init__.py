@@ -8,6 +8,7 @@ vips        who holds the services' addresses
 ways        how packets get from here to each server
 nat tun fullnat     what only one mode needs (all that direct routing needs is in `ways`)
 sync        connection sync
+serving     directors that are real servers as well
 vrrp        the speaker and the pair
 
 A finding of severity `ok` says what was looked at. `error`: clients are not served, or will not be after

@@ -24,6 +24,9 @@ SOMEWHERE: Mapping[Family, Address] = {
 }
 
 
+LO = "lo"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """Everything that was seen."""
@@ -61,6 +64,10 @@ class Facts:
         """Where this machine has an address."""
         return [one for one in self.held if one.place.address.ip == address]
 
+    def on_lo(self, address: Address) -> bool:
+        """Whether this machine has an address as a real server has it."""
+        return any(self.name(one.place.index) == LO for one in self.having(address))
+
     def own(self, near: Address) -> list[Interface]:
         """The machine's own addresses (not lvsha's) in the network of another one."""
         return [
@@ -83,7 +90,7 @@ class Facts:
 
     def entry(self, address: Address, config: Config) -> int | None:
         """The interface on which clients' packets for a service's address come in."""
-        held = self.having(address)
+        held = [one for one in self.having(address) if self.name(one.place.index) != LO]
         if held:
             return held[0].place.index
         holder = holder_of(address, config)

@@ -24,9 +24,10 @@ from lvsha.kernel.netlink import Refusal
 from lvsha.kernel.routes import Routes, Way
 from lvsha.kernel.sysctl import SysctlError, read
 from lvsha.model import Address, Observed
+from lvsha.speaker.directing import SETTING
 from lvsha.speaker.messages import StatusReport
 
-PER_LINK = ("forwarding", "rp_filter", "send_redirects")
+PER_LINK = ("arp_announce", "arp_ignore", "forwarding", "rp_filter", "send_redirects")
 """Settings of every interface that judgements ask for."""
 PATIENCE = 1.5
 """Seconds that silent neighbours are given: the kernel asks again after one (retrans_time)."""
@@ -113,7 +114,7 @@ async def _neighbours(places: list[Place]) -> dict[Place, Neighbour]:
 
 
 def _settings(config: Config, links: Iterable[Link]) -> set[str]:
-    names = {*settings.wanted(config), *fullnat.SETTINGS, "net.ipv4.vs.pmtu_disc"}
+    names = {*settings.wanted(config), *fullnat.SETTINGS, SETTING, "net.ipv4.vs.pmtu_disc"}
     interfaces = [link.name for link in links] + ["all"]
     return names | {per_link(name, s) for name in interfaces for s in PER_LINK}
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from lvsha.api.views import FindingView
 from lvsha.config import Config, VrrpConfig
-from lvsha.daemon.doctor.facts import SOMEWHERE, Facts, holder_of, per_link
+from lvsha.daemon.doctor.facts import LO, SOMEWHERE, Facts, holder_of, per_link
 from lvsha.daemon.doctor.finding import error, ok, sysctl, warning
+from lvsha.daemon.doctor.serving import served_here
 from lvsha.kernel.addresses import OURS, Held
 from lvsha.kernel.routes import Way
 from lvsha.model import Address, Family
@@ -29,7 +30,10 @@ def _address(address: Address, config: Config, facts: Facts) -> Iterator[Finding
     subject, held = f"address {address}", facts.having(address)
     holder = holder_of(address, config)
     if holder is not None:
-        yield from _moving(subject, holder, held, facts)
+        served = config.ipvs.directors_serve or address in served_here(config, facts)
+        # What a real server has on lo is judged as that.
+        moving = [one for one in held if not (served and facts.name(one.place.index) == LO)]
+        yield from _moving(subject, holder, moving, facts)
     elif not held:
         where = "no interface here has it" + (", and no VRRP instance holds it" if config.vrrp else "")
         yield error(subject, f"{where}: clients reach nobody", f"ip address add {address} dev INTERFACE")
