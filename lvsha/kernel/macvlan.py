@@ -1,4 +1,4 @@
-"""Interfaces with a MAC of their own on another one: macvlan in private mode, as virtual routers use them.
+"""Interfaces with a MAC of their own on another one: macvlan in bridge mode, as virtual routers use them.
 
 A virtual MAC (RFC 9568, section 7.3) moves with the virtual addresses, so that no neighbour has
 to learn anything when the master changes: only the switches do. See include/uapi/linux/if_link.h.
@@ -28,8 +28,8 @@ _IFLA_LINKINFO = 18
 _IFLA_INFO_KIND = 1
 _IFLA_INFO_DATA = 2
 _IFLA_MACVLAN_MODE = 1
-_PRIVATE: Final = 1
-"""MACVLAN_MODE_PRIVATE: macvlans of one interface do not hear each other."""
+_BRIDGE: Final = 4
+"""MACVLAN_MODE_BRIDGE"""
 _IFF_UP = 0x1
 
 
@@ -44,7 +44,7 @@ class Macvlans:
 
         Raises RefusedError, also (EEXIST) when the name is taken.
         """
-        data = attributes.pack(_IFLA_INFO_DATA, attributes.pack_u32(_IFLA_MACVLAN_MODE, _PRIVATE))
+        data = attributes.pack(_IFLA_INFO_DATA, attributes.pack_u32(_IFLA_MACVLAN_MODE, _BRIDGE))
         info = attributes.pack_text(_IFLA_INFO_KIND, "macvlan") + data
         body = b"".join(
             (

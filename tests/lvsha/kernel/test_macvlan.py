@@ -42,11 +42,11 @@ def shown(node: Node, name: str) -> dict[str, Any]:
 
 
 async def test_one_is_made_set_up_and_removed(lb1: Node, macvlans: Macvlans) -> None:
-    """In private mode, with its MAC, on its parent, down at first."""
+    """In bridge mode, with its MAC, on its parent, down at first."""
     await macvlans.create("vrrp4.51", index(lb1, "front"), MAC)
     made = shown(lb1, "vrrp4.51")
     assert made["linkinfo"]["info_kind"] == "macvlan"
-    assert made["linkinfo"]["info_data"]["mode"] == "private"
+    assert made["linkinfo"]["info_data"]["mode"] == "bridge"
     assert (made["link"], made["address"], "UP" in made["flags"]) == ("front", "00:00:5e:00:01:33", False)
     await macvlans.set_up(made["ifindex"], up=True)
     assert "UP" in shown(lb1, "vrrp4.51")["flags"]

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from lvsha.speaker.messages import State
+from lvsha.speaker.messages import Hold, Release, State
 from tests.lab.network import Network, Node
 from tests.lab.process import run
 from tests.lab.speaker import VIP, Pair, Speaking, hearing, instance
@@ -59,6 +59,18 @@ async def test_the_address_moves_with_its_mac(pair: Pair, net: Network, vip: str
     assert reaches(net["client"], address)
     assert mac in net["client"].run("ip", "neigh", "show", address)
     assert name not in links(lb1)
+
+
+@pytest.mark.parametrize("vip", [VIP, VIP6])
+async def test_a_master_hears_another_one_of_the_same_mac(pair: Pair, vip: str) -> None:
+    """Two masters speak from one virtual MAC, which each of them has up: the better one is heard."""
+    lb1, lb2 = pair
+    await elect(pair, vip)
+    await lb1.ask(Hold(instance="public", why="a test"))
+    await lb2.become(State.MASTER)
+    await lb1.ask(Release(instance="public"))
+    await lb1.become(State.MASTER)
+    assert "has priority 200" in (await lb2.become(State.BACKUP)).why
 
 
 async def test_adverts_come_from_the_virtual_mac(pair: Pair, net: Network) -> None:
