@@ -9,10 +9,8 @@ So a director that becomes master makes the entries of connection tracking itsel
 connection that IPVS has. They can be worked out: the port is the client's own, and the address is
 the pool's by a hash. What traffic has made meanwhile stays as it is.
 
-What cannot be worked out is a port that was not the client's own: of two clients with the same port, one
-local address and one server, the second was given another. Of such a pair one connection is lost, or
-both. With N connections to one server's port through one local address it befalls about one in 28,000 / N
-of them: a larger pool makes it rarer.
+What cannot be worked out is a port that was not the client's own. Of such connections the peer tells while it
+is there, and their entries are made before there is need of them (`lvsha.daemon.collisions`).
 """
 
 from __future__ import annotations
