@@ -284,6 +284,12 @@ class Instance:
         ]
         self._node.announcements.begin(self.spec.name, targets, self.spec.garp)
 
+    def reannounce(self, index: int) -> None:
+        """The interface of that index has another MAC: say so of every address that is on it."""
+        here = [p for p in self.places() if p.index == index and self._node.leases.holds(p)]
+        if self._holding and here:
+            self.announce(here)
+
     def _routes(self, address: Address, interface: str) -> bool:
         """What the router flag of a neighbour advertisement says (RFC 4861, 7.2.5; RFC 9568, 6.4.1)."""
         return address.version == 6 and self._node.forwards(interface)

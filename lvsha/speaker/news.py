@@ -113,7 +113,15 @@ class News:
         self.node.sockets.link(link)
         if before is None or before.index != link.index:
             self.node.conflicts.reopen(link.name)
+        elif before.mac != link.mac:
+            self._remade(link)
         return True
+
+    def _remade(self, link: Link) -> None:
+        """An interface has another MAC (a bond's new leader): its neighbours go on asking the old one."""
+        for shell in self._shells():
+            for instance in shell.instances.values():
+                instance.reannounce(link.index)
 
     def _forget(self, name: str) -> None:
         self.node.sockets.gone(name)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from ipaddress import ip_address
+
 import pytest
 
 from lvsha.speaker.messages import State
+from lvsha.speaker.spec import Garp
+from lvsha.wire.conflict import ArpListener
 from tests.lab.network import Network
 from tests.lab.speaker import VIP, Pair, elect, instance
 
@@ -48,6 +54,33 @@ async def test_an_address_that_somebody_removes_is_put_back(pair: Pair) -> None:
     await lb1.event("vip.added", since=mark)
     assert lb1.holds()
     assert (await lb1.status()).state is State.MASTER
+
+
+async def test_another_mac_is_announced(pair: Pair, net: Network) -> None:
+    """A master whose interface has another MAC (a bond's new leader) tells it to the neighbours, then and later."""
+    lb1, _ = pair
+    refreshed = instance(priority=200, garp=Garp(refresh=0.2))
+    await lb1.configure(refreshed)
+    await lb1.become(State.MASTER)
+    await lb1.event("vip.added")
+    with net["client"].entered():
+        listener = ArpListener("front")
+    with contextlib.closing(listener):
+        lb1.node.ip("link set front address 02:00:00:00:00:77")
+        listener.watch([ip_address("192.0.2.100")])
+        loop, heard = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(listener.fileno(), heard.set)
+        claims = []
+        async with asyncio.timeout(10):
+            # One from before may be on its way; a burst and a refresh follow.
+            while len(claims) < 7:
+                await heard.wait()
+                heard.clear()
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        claims.append(listener.receive())
+        loop.remove_reader(listener.fileno())
+    assert {claim.mac for claim in claims[1:] if claim is not None} == {"02:00:00:00:00:77"}
 
 
 async def test_a_foreign_address_is_never_touched(pair: Pair) -> None:
