@@ -3,9 +3,9 @@
 A virtual MAC (RFC 9568, section 7.3) moves with the virtual addresses, so that no neighbour has
 to learn anything when the master changes: only the switches do. See include/uapi/linux/if_link.h.
 
-Two masters have one MAC, and each must hear the other. In private mode the kernel hands a multicast frame from
-a MAC of its own to the macvlan alone (drivers/net/macvlan.c, macvlan_handle_frame), and the interface below would
-be deaf to the other master; in bridge mode it hears it.
+Two masters have one MAC, and each must hear the other. In private mode the kernel hands a multicast frame
+from a MAC of its own to the macvlan alone (drivers/net/macvlan.c, macvlan_handle_frame), and the interface
+below would be deaf to the other master; in bridge mode it hears it.
 
 Spoken by hand, as all of the speaker's netlink: it loads no pyroute2, which would take a quarter of a second
 of every restart, and be locked in memory with it.

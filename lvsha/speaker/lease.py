@@ -64,6 +64,8 @@ class Leases:
         self._wanted: dict[str, Holding] = {}
         self._put_at: dict[Place, float] = {}
         """When what is in the kernel was put or renewed last."""
+        self._put_for: dict[Place, int | None] = {}
+        """The lifetime that it was given then."""
         self._refused: dict[Place, float] = {}
         """When to try again."""
         self._removing: frozenset[Place] = frozenset()
@@ -151,7 +153,7 @@ class Leases:
             # An address adopted from before is as good as new: its neighbours may have forgotten it.
             if self._put_at.get(place, float("-inf")) == float("-inf"):
                 new.append(place)
-            self._put_at[place] = now
+            self._put_at[place], self._put_for[place] = now, lifetime
             self._refused.pop(place, None)
         self._tell(new)
 
@@ -189,8 +191,9 @@ class Leases:
         put_at = self._put_at.get(place)
         if put_at is None:
             return self._refused.get(place, float("-inf"))
-        if put_at == float("-inf"):
-            return put_at
+        if put_at == float("-inf") or self._put_for.get(place) != lifetime:
+            # The kernel would take it away by the lease that it knows.
+            return float("-inf")
         return float("inf") if lifetime is None else put_at + lifetime / RENEWALS
 
     def _arm(self) -> None:

@@ -149,6 +149,16 @@ async def test_an_address_for_ever_is_put_once() -> None:
         assert len(kernel.calls) == 1
 
 
+async def test_another_lease_holds_at_once() -> None:
+    """The kernel takes an address away by the lease it was told last, so a new one is told without delay."""
+    async with leasing() as (leases, kernel, told):
+        for lifetime in (2, None, 40, 2):
+            leases.hold("x", [A], lifetime)
+            await leases.settled()
+            assert kernel.held == {A: lifetime}
+        assert told.new == [("x", (A,))]
+
+
 async def test_a_lost_address_is_put_back() -> None:
     """What somebody removed is put again and announced again; what nobody wants is no loss."""
     async with leasing() as (leases, kernel, told):

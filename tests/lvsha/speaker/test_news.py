@@ -57,7 +57,7 @@ async def test_an_address_that_somebody_removes_is_put_back(pair: Pair) -> None:
 
 
 async def test_another_mac_is_announced(pair: Pair, net: Network) -> None:
-    """A master whose interface has another MAC (a bond's new leader) tells it to the neighbours, then and later."""
+    """A master whose interface has another MAC (a bond's new leader) tells its neighbours, then and later."""
     lb1, _ = pair
     refreshed = instance(priority=200, garp=Garp(refresh=0.2))
     await lb1.configure(refreshed)
