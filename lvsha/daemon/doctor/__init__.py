@@ -7,6 +7,7 @@ machine     settings, modules, the table, other programs that write it
 vips        who holds the services' addresses
 ways        how packets get from here to each server
 nat tun fullnat     what only one mode needs (all that direct routing needs is in `ways`)
+unseen      what no check looks at
 sync        connection sync
 serving     directors that are real servers as well
 vrrp        the speaker and the pair

@@ -10,14 +10,15 @@ from lvsha.config import Config
 from lvsha.daemon.doctor import Facts, judge
 from lvsha.model import Mode
 from tests.lab.facts import bad, facts, pair, vrrp
-from tests.lab.services import config, server, service
+from tests.lab.services import CHECK, config, server, service
 
 MODES = [Mode.NAT, Mode.DR, Mode.TUN]
 
 
 def site(mode: Mode) -> Config:
-    """A pair with two servers in one mode, and a floating gateway."""
-    servers = [replace(server(n), mode=mode, port=80) for n in (11, 12)]
+    """A pair with two servers in one mode, checked the clients' way, and a floating gateway."""
+    led = replace(CHECK, through="vip")
+    servers = [replace(server(n, check=led), mode=mode, port=80) for n in (11, 12)]
     return pair(config(replace(service(*servers), mode=mode)), vrrp("192.0.2.100/24", "10.0.0.254/24"))
 
 
