@@ -54,6 +54,9 @@ async def changes_of_role(ours: Speaking, peer: Peer, make: Ours, source: str) -
     await ours.configure(high)
     await ours.become(State.MASTER)
     await peer.enters("BACKUP", since=mark)
+    # The advert that the peer gave way to does not wait for the addresses: they come after it.
+    for virtual in high.addresses:
+        await ours.event("vip.added", address=str(virtual.address))
     assert [v for v in high.addresses if not ours.holds(str(v.address))] == []
 
     # An orderly stop hands over at once, for ours resigns: the peer waits its skew time and no longer.
