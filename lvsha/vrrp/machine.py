@@ -20,6 +20,9 @@ group which is half moved cannot be expressed:
 - the start gate is open, nobody holds us back (`hold`, `step_down`, start delay);
 - the witness, where one is configured, has been asked now and was reached.
 
+A witness that was away and is back says that our own cable was the broken one. The master that
+was behind it too has an interval and a half to be heard before the silence counts.
+
 An advert goes out on every member first, then comes `Enter(MASTER)`.
 
 **Ceasing to be master.** When any member hears an advert that beats ours, when any member is at
@@ -49,7 +52,8 @@ D = 3 * I + S and d the delay of the network: a master that dies is followed D a
 advert, one that resigns after S. Two masters that hear each other are one after I + d, on a later
 member that has to settle a tie after (1.5 * k + 2) * I + d. Once network and nodes are whole,
 there is one master per group within d + that + D + 2 * (D + I), the preempt delay and the
-witness's time added; `tests/lvsha/vrrp/network.py` derives this and holds random histories to it.
+witness's time added (that includes 1.5 * I + S where it was away); `tests/lvsha/vrrp/network.py`
+derives this and holds random histories to it.
 
 **After a crash of our own** `resume` goes on as master if less than three intervals have passed
 since the last advert: the skew of a backup is never 0, so nobody can have taken over.
@@ -99,6 +103,8 @@ class Group:
         self._not_before = float("-inf")
         self._asked = False
         self._ask_at = float("-inf")
+        self._cut_off = False
+        """The witness was away when it was asked last."""
         self.listening = False
         """Woke late, and has heard nothing since that it obeys."""
 
@@ -186,8 +192,9 @@ class Group:
     def reprioritise(self, member: str, priority: int, now: float) -> list[Effect]:
         """Tracking has made this the member's priority (see `effective_priority`).
 
-        The running timers of a backup are moved by the difference of the skews; a master says it
-        with its next advert. Raises ValueError outside 1 to 255.
+        The running timers of a backup are moved by the difference of the skews, and a master that it
+        was about to pre-empt and is not better than any more is obeyed again; a master says its new
+        priority with its next advert. Raises ValueError outside 1 to 255.
         """
         del now  # Timers are moved, not restarted; every input takes the time all the same.
         if not 1 <= priority <= OWNER:
@@ -195,6 +202,7 @@ class Group:
         before = self.priority
         self.members[member].priority = priority
         self._shift_timers(before)
+        self._obey_again()
         return []
 
     def readdress(self, member: str, source: Address, now: float) -> list[Effect]:
@@ -219,6 +227,7 @@ class Group:
             spec.name: self._carried(old.get(spec.name), spec, rank, now) for rank, spec in enumerate(specs)
         }
         self._shift_timers(before, kept=[m for m in self.members.values() if m in old.values()])
+        self._obey_again()
         if self.state is not State.MASTER:
             return effects
         gone = [m for name, m in old.items() if self.members.get(name) is not m]
@@ -267,23 +276,25 @@ class Group:
         """
         del now  # The adverts decide.
         self._preemption = allowed
-        if not allowed and self.state is State.BACKUP and self.priority != OWNER:
-            self._preempt_at = None
-            for m in self.members.values():
-                if m.master_priority and m.heard_at is not None:
-                    m.down_at = max(m.down_at, m.heard_at + m.master_down(self.priority))
+        self._obey_again()
         return []
 
-    def witness(self, reachable: bool, now: float) -> list[Effect]:
-        """The answer to AskWitness. One that comes too late is not heard."""
+    def witness(self, reachable: bool, now: float, *, hesitated: bool = False) -> list[Effect]:
+        """The answer to AskWitness. One that comes too late is not heard.
+
+        `hesitated`: it was asked more than once before it was reached.
+        """
         if self.state is not State.BACKUP or not self._asked:
             return []
         effects = self._notice_freeze(now)
         self._asked = False
         if not reachable:
-            self._ask_at = now + WITNESS_RETRY
+            self._ask_at, self._cut_off = now + WITNESS_RETRY, True
             return effects + self.notices.report("witness_unreachable", now)
         self._ask_at = float("-inf")
+        if self._cut_off or hesitated:
+            self._cut_off = False
+            self._listen(now)
         return self._become_master(self._why(now), now) if self._free(now) else effects
 
     # Hearing.
@@ -303,7 +314,7 @@ class Group:
         elif self._preempts(now):
             return []
         m.obey(advert.interval, self.priority, now)
-        self._asked, self._ask_at, self.listening = False, float("-inf"), False
+        self._ask_nothing()
         return []
 
     def _hear_as_master(self, m: Member, advert: Advert, source: Address, now: float) -> list[Effect]:
@@ -332,14 +343,30 @@ class Group:
 
     def _preempts(self, now: float) -> bool:
         """Whether a master of lower priority is to be ignored until its time is over."""
+        if not self._preempting:
+            return False
         if self.priority == OWNER:
             return True
-        specs = [m.spec for m in self.members.values()]
-        if not self._preemption or not all(spec.preempt for spec in specs):
-            return False
         if self._preempt_at is None:
-            self._preempt_at = now + max(spec.preempt_delay for spec in specs)
+            self._preempt_at = now + max(m.spec.preempt_delay for m in self.members.values())
         return now >= self._preempt_at
+
+    @property
+    def _preempting(self) -> bool:
+        """Whether a master of lower priority is pre-empted at all."""
+        members = self.members.values()
+        return self.priority == OWNER or (self._preemption and all(m.spec.preempt for m in members))
+
+    def _obey_again(self) -> None:
+        """Obey, as of their last adverts, the masters that are not to be pre-empted (any more).
+
+        Priorities or settings changed, and their time may be running out because those were ignored.
+        """
+        if not self._preempting:
+            self._preempt_at = None
+        for m in self.members.values():
+            if m.master_priority >= self.priority or not self._preempting:
+                m.obey_again(self.priority)
 
     # Changing.
 
@@ -393,8 +420,12 @@ class Group:
     def _enter(self, state: State, why: str, now: float) -> list[Effect]:
         self.state, self.since = state, now
         self._preempt_at = None
-        self._asked, self._ask_at, self.listening = False, float("-inf"), False
+        self._ask_nothing()
         return [Enter(state, why)]
+
+    def _ask_nothing(self) -> None:
+        """The silence is over, or begins anew."""
+        self._asked, self._ask_at, self._cut_off, self.listening = False, float("-inf"), False, False
 
     def _notice_freeze(self, now: float) -> list[Effect]:
         """Whether this process was stopped past its deadline, and what that costs."""
@@ -415,10 +446,13 @@ class Group:
         ):
             return []
         self.listening = True
-        for m in self.members.values():
-            # A master that lives is heard within an interval; half of another is for the wire.
-            m.down_at = now + 1.5 * m.master_interval + m.skew(self.priority)
+        self._listen(now)
         return self.notices.report("woke_late", now, seconds=now - due)
+
+    def _listen(self, now: float) -> None:
+        """A master that lives is heard within an interval; half of another is for the wire."""
+        for m in self.members.values():
+            m.down_at = now + 1.5 * m.master_interval + m.skew(self.priority)
 
     def _shift_timers(self, before: int, kept: Sequence[Member] | None = None) -> None:
         """The priority is not `before` any more: a backup's timers end at another skew."""
@@ -434,8 +468,10 @@ class Group:
         if m.spec.priority != spec.priority:
             m.priority = spec.priority
         m.spec, m.rank = spec, rank
-        if m.heard_at is None or spec.version == 2:
+        if (m.heard_at is None or spec.version == 2) and m.master_interval != spec.interval:
+            # The master may have its first advert by these settings still to send, an interval from now.
             m.master_interval = spec.interval
+            m.down_at = max(m.down_at, now + m.master_down(self.priority))
         return m
 
     # Saying.

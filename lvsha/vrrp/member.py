@@ -71,6 +71,7 @@ class Member:
         self.master_priority = 0
         """0: nothing was heard, or it resigned."""
         self.heard_at: float | None = None
+        self._heard_interval = spec.interval
         self.down_at = 0.0
         """While backup: when Active_Down_Timer fires."""
         self.advert_at = 0.0
@@ -99,12 +100,20 @@ class Member:
     def hear(self, advert: Advert, source: Address, now: float) -> None:
         """Remember who is master, obeyed or not."""
         self.master, self.master_priority, self.heard_at = source, advert.priority, now
+        self._heard_interval = advert.interval
 
     def obey(self, interval: float, priority: int, now: float) -> None:
         """Start the timer again, by the interval of the master (RFC 9568, 6.4.2)."""
         if self.spec.version == 3:
             self.master_interval = interval
         self.down_at = now + self.master_down(priority)
+
+    def obey_again(self, priority: int) -> None:
+        """Obey the last advert, which was only remembered until now; a timer that runs longer stays."""
+        if self.master_priority and self.heard_at is not None:
+            down_at = self.down_at
+            self.obey(self._heard_interval, priority, self.heard_at)
+            self.down_at = max(down_at, self.down_at)
 
     def resign(self, source: Address, down_at: float) -> None:
         """The master has gone: wait no longer than until `down_at`."""

@@ -24,7 +24,8 @@ and needs one more advert to end it: (1.5 * k + 2) * I + d.
     D + I            the timers of the backups pass; a node that preempts waits for a whole D
                      after the last advert that it obeyed
     preempt delay P  during which it obeys a lower priority
-    witness time W   where one is asked: the last refusal, or a question that nobody answered
+    witness time W   where one is asked: the last refusal, or a question that nobody answered, and
+                     1.5 * I + S in which the master is heard that was away with the witness
 
 and a second D, where the first to take over was one that has to yield to a preempting node. In
 all d + overlap + D + 2 * (D + I) + P + W, times the drift of the clocks.
@@ -62,6 +63,19 @@ class Setup:
     kind: type[Group] = Group
 
 
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A master that was heard."""
+
+    when: float
+    sender: int
+    """The number of its node."""
+    priority: int
+    interval: float
+    obeyed: bool
+    """It was to be obeyed as things were then."""
+
+
 @dataclass(slots=True)
 class Node:
     """A machine with a speaker on it."""
@@ -78,8 +92,8 @@ class Node:
     timer: int = 0
     armed: float | None = None
     witness: bool = True
-    heard: dict[str, tuple[float, int, float]] = field(default_factory=dict)
-    """By member: when, from which node and with what interval a master was heard that is to be obeyed."""
+    heard: dict[str, Voice] = field(default_factory=dict)
+    """By member: who was heard last."""
     frozen_at: float = 0.0
     life: int = 0
     """Counts starts, so that an answer to a process that died finds nobody."""
@@ -87,6 +101,12 @@ class Node:
     def local(self, at: float) -> float:
         """What the node's clock shows."""
         return self.setup.offset + self.setup.rate * at
+
+    def obeys(self, priority: int) -> bool:
+        """Whether a master of such a priority is to be obeyed as things are now."""
+        group = self.group
+        preempts = group._preemption and all(m.spec.preempt for m in group.members.values())
+        return priority >= group.priority or not preempts
 
 
 class BrokenRuleError(AssertionError):
@@ -121,7 +141,8 @@ class Network:
         self.skew = max(skews)
         self.preempt_delay = max(spec.preempt_delay for setup in setups for spec in setup.specs)
         witness = any(spec.witness for setup in setups for spec in setup.specs)
-        self.witness_time = WITNESS_PATIENCE + WITNESS_RETRY + 2 * delay if witness else 0.0
+        back = 1.5 * self.interval + self.skew + 2 * delay
+        self.witness_time = WITNESS_PATIENCE + WITNESS_RETRY + back if witness else 0.0
         orders = {self._order(setups, place) for place in range(len(self._links))}
         self._dispute = self.overlap(len(self._links) - 1) if len(orders) > 1 else 0.0
         """Where the links disagree who wins a tie and one of them worked in one direction only, a
@@ -238,18 +259,14 @@ class Network:
         self._perform(index, node.group.receive(member, advert, source, node.local(self.now)))
 
     def _note(self, node: Node, member: str, advert: Advert, source: Address) -> None:
-        """Keep, for the judge and apart from the machine, whom the node is to obey."""
+        """Keep, for the judge and apart from the machine, whom the node has heard."""
         groups = [n.group.members[member].spec.source for n in self.nodes]
         sender = groups.index(source)
-        if not advert.priority:
-            if node.heard.get(member, (0, -1))[1] == sender:
-                del node.heard[member]
-            return
-        preempts = all(m.spec.preempt for m in node.group.members.values())
-        if advert.priority >= node.group.priority or not preempts:
-            node.heard[member] = (self.now, sender, advert.interval)
-        else:
-            node.heard.pop(member, None)
+        if advert.priority:
+            obeyed = node.obeys(advert.priority)
+            node.heard[member] = Voice(self.now, sender, advert.priority, advert.interval, obeyed)
+        elif member in node.heard and node.heard[member].sender == sender:
+            del node.heard[member]
 
     def _answer(self, index: int, life: int) -> None:
         if self.nodes[index].life == life:
@@ -369,11 +386,14 @@ class Network:
                 )
 
     def _judge_takeover(self, index: int) -> None:
-        """Nobody takes over from a master that it has heard just now and is to obey."""
-        for member, (when, sender, interval) in self.nodes[index].heard.items():
-            recent = self.now - when < 2.5 * interval * (1 - 2 * DRIFT)
-            if recent and sender in self.masters() and not self.nodes[sender].frozen:
-                raise BrokenRuleError(f"node {index} heard {sender} on {member} and takes over\n{self}")
+        """Nobody takes over from a master that it has heard just now and was, or is, to obey."""
+        node = self.nodes[index]
+        for member, voice in node.heard.items():
+            recent = self.now - voice.when < 2.5 * voice.interval * (1 - 2 * DRIFT)
+            obeyed = voice.obeyed or node.obeys(voice.priority)
+            lives = voice.sender in self.masters() and not self.nodes[voice.sender].frozen
+            if recent and obeyed and lives:
+                raise BrokenRuleError(f"node {index} heard {voice.sender} on {member} and takes over\n{self}")
 
     def _meet(self, one: Node, two: Node, a: int, b: int) -> int | None:
         """The first place where two masters hear each other, if there is any."""

@@ -491,6 +491,23 @@ def test_a_priority_moves_a_running_timer() -> None:
         made.reprioritise("public", 0, 2.0)
 
 
+def test_a_lowered_priority_preempts_nobody() -> None:
+    """A master that is better now is obeyed as of its last advert, although that was ignored."""
+    made = backup()
+    hear(made, 99, LOW, 3.5)
+    made.reprioritise("public", 98, 3.55)
+    assert made.deadline == 3.5 + 3 + (256 - 98) / 256
+
+
+def test_settings_that_forbid_to_preempt_take_effect_at_once() -> None:
+    """So do those of a reload: without preemption, or with a lower priority."""
+    for changes in ({"preempt": False}, {"priority": 50}):
+        made = backup()
+        hear(made, 99, LOW, 3.5)
+        made.reconfigure([replace(SPEC, **changes)], 3.55)  # type: ignore[arg-type]
+        assert made.deadline == 3.5 + 3 + (256 - made.priority) / 256
+
+
 def test_a_priority_is_advertised() -> None:
     """A master that was lowered says so with its next advert, and yields to who is higher now."""
     made = master()
@@ -531,6 +548,22 @@ def test_an_interval_of_our_own_is_learned_from_a_reload() -> None:
     made.reconfigure([replace(SPEC, version=2, interval=3.0)], 2.5)
     hear(made, 200, HIGH, 3.0)
     assert made.deadline == 3.0 + 9.0 + SKEW
+
+
+def test_a_longer_interval_in_version_2_is_waited_for() -> None:
+    """A master that was reloaded before us has its next advert still to send, which may take an interval."""
+    made = backup(version=2)
+    hear(made, 200, HIGH, 1.0)
+    made.reconfigure([replace(SPEC, version=2, interval=10.0)], 3.0)
+    assert made.deadline == 3.0 + 30.0 + SKEW
+
+
+def test_a_shorter_interval_in_version_2_does_not_hurry() -> None:
+    """A master that is reloaded after us still has the time that it had."""
+    made = backup(version=2, interval=10.0)
+    hear(made, 200, HIGH, 1.0)
+    made.reconfigure([replace(SPEC, version=2)], 3.0)
+    assert made.deadline == 1.0 + 30.0 + SKEW
 
 
 def test_a_member_that_goes_is_resigned_for() -> None:
@@ -574,6 +607,29 @@ def test_without_its_witness_nobody_takes_over() -> None:
     assert made.expire(4.0 + WITNESS_RETRY) == [AskWitness()]
     assert made.deadline == 4.0 + WITNESS_RETRY + WITNESS_PATIENCE
     assert made.expire(4.0 + WITNESS_RETRY + WITNESS_PATIENCE) == [AskWitness()]
+
+
+def test_a_witness_that_is_back_does_not_prove_the_master_dead() -> None:
+    """The cable that kept the witness away kept the master away too: it has its time to be heard first."""
+    made = backup(witness=True)
+    made.expire(DOWN)
+    made.witness(reachable=False, now=4.0)
+    made.expire(5.0)
+    assert made.witness(reachable=True, now=5.1) == []
+    assert made.deadline == 5.1 + LISTEN
+    hear(made, 200, HIGH, 5.9)
+    assert made.deadline == 5.9 + DOWN
+
+
+def test_a_witness_that_is_back_and_a_master_that_is_not() -> None:
+    """Still silent after that, the master is followed; the witness is asked once more."""
+    made = backup(witness=True)
+    made.expire(DOWN)
+    made.witness(reachable=False, now=4.0)
+    made.expire(5.0)
+    made.witness(reachable=True, now=5.1)
+    assert made.expire(5.1 + LISTEN) == [AskWitness()]
+    assert entered(made.witness(reachable=True, now=7.3)) == [State.MASTER]
 
 
 def test_an_answer_that_is_too_late_is_not_heard() -> None:

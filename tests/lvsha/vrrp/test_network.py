@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from ipaddress import IPv4Address
 
@@ -208,6 +209,20 @@ def test_three_links_whose_first_is_cut() -> None:
         assert entries(made, 0, "backup") == [0.0]
 
 
+def test_a_cable_that_brings_back_witness_and_master_together() -> None:
+    """However the witness's answer and the master's next advert fall, the master is heard and obeyed."""
+    for seed in range(50):
+        made = pair(seed=seed, witness=True)
+        part(made, 0, 1, "public")
+        made.nodes[1].witness = False
+        made.run(16.0 + seed / 25)
+        made.cut.clear()
+        made.nodes[1].witness = True
+        made.run(40.0)
+        assert made.masters() == [0]
+        assert entries(made, 1, "master") == []
+
+
 def test_a_fault_of_one_member_moves_the_group() -> None:
     """Within the skew both members are on the other node."""
     made = pair(members=2)
@@ -235,6 +250,13 @@ class Split(Group):
         """As the group does, without the entry."""
         effects = super().receive(member, advert, source, now)
         return [e for e in effects if not (isinstance(e, Enter) and e.state is State.BACKUP)]
+
+
+class Hasty(Group):
+    """Does not give back the time that it took from a master which it was about to pre-empt."""
+
+    def _obey_again(self) -> None:
+        pass
 
 
 class Stubborn(Group):
@@ -304,6 +326,22 @@ def test_the_judge_finds_a_broken_machine(kind: type[Group], told: str) -> None:
         play(setups, draw_steps(rng, 2, 10), rng)
 
     assert told in _first_broken(history)
+
+
+@pytest.mark.parametrize("kind", [Group, Hasty])
+def test_a_priority_that_is_lowered_while_it_preempts(kind: type[Group]) -> None:
+    """A node that was about to take over from a master leaves it alone; the judge sees it if not."""
+    made = Network([node(0, 100), replace(node(1, 101), kind=kind)], random.Random(1), delay=DELAY)
+    made.call(0, "start")
+    made.run(10.3)
+    made.call(1, "start")
+    deadline = made.nodes[1].group.deadline
+    assert deadline is not None
+    made.run(deadline - 0.01)
+    made.call(1, "reprioritise", "public", 99)
+    with pytest.raises(BrokenRuleError, match="and takes over") if kind is Hasty else nullcontext():
+        made.run(20.0)
+    assert made.masters() == ([0] if kind is Group else [0, 1])
 
 
 def _first_broken(history: Callable[[int], None]) -> str:
