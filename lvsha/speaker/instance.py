@@ -114,6 +114,8 @@ class Instance:
         link = self._node.tables.links.get(self.spec.interface)
         trouble = f"{self.spec.interface} does not exist" if link is None else link.trouble
         self._fault(f"interface {self.spec.interface}", trouble)
+        deaf = self._node.sockets.trouble(self.spec.interface, self.spec.family)
+        self._fault("socket", f"no socket for adverts on {self.spec.interface}: {deaf}" if deaf else "")
         self._look_at_source()
         self._look_at_device(link)
         for virtual in self.spec.every_address:

@@ -51,7 +51,7 @@ class News:
         conflicts = Conflicts(self._claimed, self._announced)
         self.node = Node(
             tables=Tables(),
-            sockets=Sockets(self._broke),
+            sockets=Sockets(self._broke, self._look),
             leases=Leases(Addresses(netlink), self),
             announcements=Announcements(announcer, self._broke, self.waking),
             conflicts=conflicts,

@@ -3,6 +3,10 @@
 Everything that can happen ends in `_perform`: effects in their order, then one timer for the
 group's next deadline. An advert is sent before anything else is done, and its time is kept so
 that a process after this one can go on.
+
+Whatever may make a master of this node (a timer, a gate that opens, a witness that answers) first
+has heard out what waits in the sockets: a process that was stopped, or only preempted, finds there
+the adverts of the master that it would take over from.
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from lvsha.speaker.instance import Instance
 from lvsha.speaker.messages import InstanceStatus, RoleChange
 from lvsha.speaker.node import Node
 from lvsha.speaker.spec import InstanceSpec
-from lvsha.speaker.witness import ask
+from lvsha.speaker.witness import Answer, ask
 from lvsha.vrrp.effects import Announce, AskWitness, Effect, Enter, Report, Send, State
 from lvsha.vrrp.machine import Group
 from lvsha.vrrp.packet import RESIGN, Advert
@@ -137,9 +141,10 @@ class Shell:
         if self.group.state is State.MASTER:
             instance.send(self.group.members[name].advert(RESIGN))
         instance.close()
+        # Without its fault the group may be master at once, and this one is not to hold addresses then.
+        del self.instances[name]
         for fault in list(instance.faults):
             self.faulty(instance, fault, bad=False)
-        del self.instances[name]
 
     def _settle_settings(self) -> None:
         """Tell the election what the instances are now, and move the addresses that differ."""
@@ -193,10 +198,12 @@ class Shell:
 
     def release(self, why: str) -> None:
         """End a hold."""
+        self._hear_out()
         self._perform(self.group.release(why, self._loop.time()))
 
     def open_gate(self) -> None:
         """The director is ready."""
+        self._hear_out()
         self._perform(self.group.open_gate(self._loop.time()))
 
     def preemption(self, allowed: bool) -> None:
@@ -286,15 +293,17 @@ class Shell:
 
     def _expire(self, due: float) -> None:
         self._timer = None
-        late = self._loop.time() - due
-        specs = self.specs
-        if late > min(spec.interval for spec in specs) / 2 + LATE:
+        late, soon = self._loop.time() - due, min(spec.interval for spec in self.specs) / 2
+        if late > soon + LATE:
             self._tell_late(late)
-        if late > min(spec.interval for spec in specs) / 2:
-            # What was heard meanwhile waits in the sockets, and may be news.
-            for spec in specs:
-                self._node.sockets.drain(spec.interface, spec.family)
+        if late > soon or self.group.state is not State.MASTER:
+            self._hear_out()
         self._perform(self.group.expire(self._loop.time()))
+
+    def _hear_out(self) -> None:
+        """Hear all that waits in the sockets: it may be news."""
+        for spec in self.specs:
+            self._node.sockets.drain(spec.interface, spec.family)
 
     def _tell_late(self, seconds: float) -> None:
         now = self._loop.time()
@@ -313,7 +322,9 @@ class Shell:
 
     async def _hear_witnesses(self, witnesses: set[Address]) -> None:
         answers = await asyncio.gather(*(ask(witness) for witness in witnesses))
-        self._perform(self.group.witness(all(answers), self._loop.time()))
+        self._hear_out()
+        reachable, hesitated = Answer.NEVER not in answers, Answer.LATE in answers
+        self._perform(self.group.witness(reachable, self._loop.time(), hesitated=hesitated))
 
     def _report(self, event: str, fields: Mapping[str, str | float]) -> None:
         name = str(fields.get("member", self.specs[0].name))

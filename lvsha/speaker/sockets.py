@@ -1,5 +1,8 @@
 """The advert sockets of all instances: one per interface and family, opened again when that comes back.
 
+A socket that the kernel refuses is asked for again every second. Until it is there its instances
+are deaf and mute, which is for them to know: who is deaf hears no master and would become one.
+
 A wake-up takes at most `BATCH` adverts before the event loop, and so every timer that is due,
 has its turn: ten thousand mangled packets a second do not hold up an advert.
 """
@@ -21,6 +24,8 @@ Hear = Callable[[Datagram], None]
 BATCH = 16
 DRAIN = 512
 """After a freeze: more than a socket's buffer holds."""
+RETRY = 1.0
+"""Seconds until a socket that was refused is asked for again."""
 
 _VRID = 1
 
@@ -28,9 +33,15 @@ _VRID = 1
 class Sockets:
     """All advert sockets, by interface and family."""
 
-    def __init__(self, failed: Callable[[str, OSError], None]) -> None:
-        """`failed` is called with an interface whose socket could not be opened."""
+    def __init__(self, failed: Callable[[str, OSError], None], changed: Callable[[], None]) -> None:
+        """`failed` is called with an interface whose socket could not be opened.
+
+        `changed` is called soon after the trouble of any socket began or ended.
+        """
         self._failed = failed
+        self._changed = changed
+        self._troubles: dict[tuple[str, int], str] = {}
+        self._retry: asyncio.TimerHandle | None = None
         self._links: dict[str, Link] = {}
         self._hear: dict[tuple[str, int], dict[int, Hear]] = {}
         self._open: dict[tuple[str, int], AdvertSocket] = {}
@@ -63,7 +74,7 @@ class Sockets:
         """An interface is no more."""
         self._links.pop(name, None)
         for family in (4, 6):
-            self._close(name, family)
+            self._refresh(name, family)
 
     def send(
         self, interface: str, family: int, payload: bytes, source: Address, destination: Address
@@ -73,6 +84,10 @@ class Sockets:
         if sock is None:
             raise OSError(errno.ENODEV, f"no socket on {interface}")
         sock.send(payload, source, destination)
+
+    def trouble(self, interface: str, family: int) -> str:
+        """Why there is no socket although there is an interface; empty where nothing is wrong."""
+        return self._troubles.get((interface, family), "")
 
     def drain(self, interface: str, family: int) -> None:
         """Hear everything that waits, before a timer is believed that fired late."""
@@ -87,6 +102,8 @@ class Sockets:
         """Close them all."""
         for interface, family in list(self._open):
             self._close(interface, family)
+        if self._retry is not None:
+            self._retry.cancel()
 
     def _refresh(self, interface: str, family: int) -> None:
         """Open, filter or close one socket as its listeners want it."""
@@ -94,6 +111,7 @@ class Sockets:
         link = self._links.get(interface)
         if not wanted or link is None:
             self._close(interface, family)
+            self._trouble(interface, family, "")
             return
         try:
             if (interface, family) not in self._open:
@@ -101,7 +119,25 @@ class Sockets:
             self._open[interface, family].listen(wanted)
         except OSError as error:
             self._close(interface, family)
+            self._trouble(interface, family, error.strerror or str(error))
             self._failed(interface, error)
+        else:
+            self._trouble(interface, family, "")
+
+    def _trouble(self, interface: str, family: int, why: str) -> None:
+        loop, key = asyncio.get_running_loop(), (interface, family)
+        if why != self._troubles.pop(key, ""):
+            # Not from within somebody's own turn.
+            loop.call_soon(self._changed)
+        if why:
+            self._troubles[key] = why
+            if self._retry is None:
+                self._retry = loop.call_later(RETRY, self._again)
+
+    def _again(self) -> None:
+        self._retry = None
+        for interface, family in list(self._troubles):
+            self._refresh(interface, family)
 
     def _start(self, link: Link, family: int) -> None:
         sock = AdvertSocket(link.name, link.index, family)

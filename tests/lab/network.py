@@ -18,6 +18,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import itertools
+import json
 import os
 import socket
 import struct
@@ -110,6 +111,11 @@ class Node:
         """The address that the node was given on a segment; family is 4 or 6."""
         link = self.links[segment]
         return link.ipv4 if family == 4 else link.ipv6
+
+    def mac(self, segment: str) -> str:
+        """The MAC of the node's interface on a segment, as `ip` writes it."""
+        (link,) = json.loads(self.run("ip", "-j", "link", "show", "dev", segment))
+        return str(link["address"])
 
     @contextmanager
     def entered(self) -> Iterator[None]:

@@ -98,6 +98,13 @@ class Speaking:
         assert self.process is not None
         self.process.signal(signal.SIGSTOP)
 
+    async def stopped(self) -> None:
+        """SIGSTOP, and wait until it has stopped."""
+        self.freeze()
+        async with asyncio.timeout(PATIENCE):
+            while _state(self.pid) != "T":  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.001)
+
     def thaw(self) -> None:
         """SIGCONT."""
         assert self.process is not None
@@ -196,6 +203,11 @@ class Speaking:
             raise AssertionError(
                 f"{self.node}: not within {within} s; what was said:\n{said}\n{words}"
             ) from None
+
+
+def _state(pid: int) -> str:
+    """How the kernel calls the state of a process (proc(5))."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 @asynccontextmanager

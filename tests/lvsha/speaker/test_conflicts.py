@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Awaitable, Callable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -68,11 +67,11 @@ async def test_who_claims_an_address_is_told_alone_that_it_is_here(
     address = ip_address(vip.partition("/")[0])
     with claims(lb2.node, address) as third, claims(net["client"], address) as claimant:
         with net["client"].entered(), contextlib.closing(Announcer()) as announcer:
-            mac = bytes.fromhex(mac_of(net["client"]).replace(":", ""))
+            mac = bytes.fromhex(net["client"].mac("front").replace(":", ""))
             announcer.send("front", announcement(address, mac))
         async with asyncio.timeout(5):
-            assert await claimant() == mac_of(lb1.node)
-            assert await third() == mac_of(net["client"])
+            assert await claimant() == lb1.node.mac("front")
+            assert await third() == net["client"].mac("front")
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
                 await third()
@@ -117,9 +116,3 @@ def claims(node: Node, address: IPv4Address | IPv6Address) -> Iterator[Callable[
     with contextlib.closing(listener):
         listener.watch([address])
         yield hear
-
-
-def mac_of(node: Node) -> str:
-    """The MAC of a node on the wire."""
-    (link,) = json.loads(node.run("ip", "-j", "link", "show", "dev", "front"))
-    return str(link["address"])

@@ -17,7 +17,7 @@ from lvsha.speaker.spec import Hmac, Password
 from lvsha.vrrp.packet import Advert, pack
 from lvsha.wire.echo import EchoSocket
 from tests.lab.network import Network, Node
-from tests.lab.speaker import HIGH, Pair, Speaking, elect, hearing, instance
+from tests.lab.speaker import HIGH, Pair, elect, hearing, instance
 
 pytestmark = pytest.mark.net
 
@@ -95,6 +95,22 @@ async def test_mangled_packets_do_not_starve_the_adverts(pair: Pair, net: Networ
         assert dropped > 15_000
 
 
+async def test_who_cannot_hear_is_not_master(pair: Pair) -> None:
+    """An instance whose socket the kernel refuses is at fault, and takes part as soon as it has one."""
+    lb1, lb2 = pair
+    await lb1.configure(instance(priority=100))
+    await lb1.become(State.MASTER)
+    lb2.node.sysctl("net.ipv4.igmp_max_memberships", 0)
+    await lb2.configure(HIGH)
+    await lb2.become(State.FAULT)
+    assert "No buffer space" in (await lb2.status()).faults["socket"]
+    assert (await lb1.status()).transitions == 1
+    lb2.node.sysctl("net.ipv4.igmp_max_memberships", 20)
+    await lb2.become(State.MASTER)
+    await lb1.become(State.BACKUP)
+    assert (await lb2.status()).faults == {}
+
+
 async def test_a_password_is_asked_for(pair: Pair) -> None:
     """Version 2: an advert without the password, or with another, is not heard: both become master."""
     lb1, lb2 = pair
@@ -132,10 +148,10 @@ async def test_a_new_master_is_announced_to_the_client(pair: Pair, net: Network)
     lb1, lb2 = pair
     await elect(pair)
     client = net["client"]
-    client.run("ip", "neigh", "replace", "192.0.2.100", "lladdr", mac_of(lb1), "dev", "front", "nud", "stale")
+    client.ip(f"neighbour replace 192.0.2.100 lladdr {lb1.node.mac('front')} dev front nud stale")
     lb1.freeze()
     await lb2.event("vip.added")
-    assert mac_of(lb2) in client.run("ip", "neigh", "show", "192.0.2.100")
+    assert lb2.node.mac("front") in client.run("ip", "neigh", "show", "192.0.2.100")
 
 
 async def test_the_client_is_answered_through_a_failover(pair: Pair, net: Network) -> None:
@@ -160,12 +176,6 @@ async def ping(node: Node, count: int, gap: float) -> int:
             while echo.receive() is not None:
                 answered += 1
     return answered
-
-
-def mac_of(speaker: Speaking) -> str:
-    """The MAC of a node's interface on the wire."""
-    shown = json.loads(speaker.node.run("ip", "-j", "link", "show", "dev", "front"))
-    return str(shown[0]["address"])
 
 
 def flood(node: Node, payloads: list[bytes], count: int, rate: int = 0) -> int:

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
 from ipaddress import ip_address, ip_interface
 
 import pytest
 
+from lvsha.kernel.addresses import NETLINK_ROUTE, Held, Place
+from lvsha.kernel.links import Link
+from lvsha.kernel.netlink import Netlink
 from lvsha.speaker.messages import Failover, State
+from lvsha.speaker.news import News
+from lvsha.speaker.shell import Shell
 from lvsha.speaker.spec import InstanceSpec, VirtualAddress
-from tests.lab.network import Network
-from tests.lab.speaker import HIGH, VIP, Pair, elect, hearing, instance
+from lvsha.vrrp.packet import Advert, pack
+from lvsha.wire.advert import GROUP_4, AdvertSocket
+from lvsha.wire.announce import Announcer
+from tests.lab.network import Network, Node
+from tests.lab.speaker import HIGH, LOW, VIP, Pair, elect, hearing, instance
 
 pytestmark = pytest.mark.net
 
@@ -85,6 +97,98 @@ async def test_without_its_witness_a_node_does_not_take_over(pair: Pair, net: Ne
         assert ears.sources == ["192.0.2.1"]
     await lb1.stop()
     await lb2.become(State.MASTER)
+
+
+async def test_a_witness_that_is_back_does_not_cost_the_master_its_role(pair: Pair, net: Network) -> None:
+    """One cable brings back both: the witness's answer first, the master's advert half an interval later."""
+    _, lb2 = pair
+    client, interval = net["client"], 1.0
+    # The witness is a router that is used all the time, its MAC known.
+    lb2.node.ip(f"neighbour replace 192.0.2.10 lladdr {client.mac('front')} dev front nud permanent")
+    await lb2.configure(instance(priority=100, interval=interval, lease=6, witness=ip_address("192.0.2.10")))
+    with playing(net["lb1"]) as master, echoes(client) as asked:
+        master.say(interval)
+        lb2.node.cut("front")
+        await lb2.event("tracker.failed", tracker="witness")
+        lb2.node.mend("front")
+        await asyncio.get_running_loop().sock_recv(asked, 100)
+        await asyncio.sleep(interval / 2)
+        master.say(interval)
+        status = await lb2.status()
+        assert (status.state, status.transitions) == (State.BACKUP, 0)
+        # Where there is no master, there is one soon.
+        await lb2.become(State.MASTER)
+
+
+async def test_a_look_at_the_clock_hears_first_what_waits(net: Network) -> None:
+    """A process that was held up finds its time over and an advert in its socket: it takes nothing over."""
+    loop = asyncio.get_running_loop()
+    with held_up(net["lb2"]) as shell, playing(net["lb1"]) as master:
+        master.say(0.1)
+        async with asyncio.timeout(5):
+            while shell.peer is None:  # noqa: ASYNC110 - a socket is read, and nobody is told
+                await asyncio.sleep(0.001)
+        due = shell.group.deadline
+        assert due is not None
+        # From here on the event loop does not run: nobody has read what comes.
+        master.say(0.1)
+        while loop.time() <= due:
+            time.sleep(0.001)  # noqa: ASYNC251
+        shell.catch_up()
+        assert (shell.state, shell.transitions) == (State.BACKUP, 0)
+
+
+@contextlib.contextmanager
+def held_up(node: Node) -> Iterator[Shell]:
+    """The shell of a backup, in the test's own process and event loop."""
+    shells: list[Shell] = []
+    with contextlib.ExitStack() as stack:
+        with node.entered():
+            announcer = stack.enter_context(contextlib.closing(Announcer()))
+            netlink = stack.enter_context(contextlib.closing(Netlink.open(NETLINK_ROUTE, timeout=5)))
+            news = News(netlink, announcer, lambda *_: None, lambda *_, **__: None, lambda: shells)
+            for part in (news.node.sockets, news.node.conflicts):
+                stack.enter_context(contextlib.closing(part))
+            front = Link(socket.if_nametoindex("front"), "front", bytes(6), 1500, up=True, running=True)
+            news.everything([front], [Held(Place(ip_interface("192.0.2.2/24"), front.index), 0, None, 0)])
+            shells.append(Shell("x", [LOW], news.node, lambda _: None, lambda *_: None, gated=False))
+            shells[0].open()
+        shells[0].start()
+        yield shells[0]
+
+
+class Played:
+    """A master that says what the test would have it say, when the test would have it."""
+
+    def __init__(self, node: Node) -> None:
+        with node.entered():
+            self._socket = AdvertSocket("front", socket.if_nametoindex("front"), 4)
+        self._source = node.address("front")
+
+    def say(self, interval: float, priority: int = 200) -> None:
+        """One advert."""
+        advert = Advert(3, 51, priority, interval, (ip_interface(VIP).ip,))
+        self._socket.send(pack(advert, self._source, GROUP_4), self._source, GROUP_4)
+
+    def close(self) -> None:
+        """Say nothing more."""
+        self._socket.close()
+
+
+@contextlib.contextmanager
+def playing(node: Node) -> Iterator[Played]:
+    """A master on a node that has no speaker running as one."""
+    with contextlib.closing(Played(node)) as played:
+        yield played
+
+
+@contextlib.contextmanager
+def echoes(node: Node) -> Iterator[socket.socket]:
+    """The echo requests that reach a node."""
+    with node.entered():
+        ears = socket.socket(socket.AF_INET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.IPPROTO_ICMP)
+    with ears:
+        yield ears
 
 
 async def test_settings_change_without_a_transition(pair: Pair, net: Network) -> None:

@@ -36,7 +36,7 @@ def link(node: Node) -> Link:
 async def test_each_instance_hears_its_own(net: Network) -> None:
     """Two routers on one socket: each advert goes to the one that it is for."""
     failed: list[str] = []
-    sockets = Sockets(lambda name, _: failed.append(name))
+    sockets = Sockets(lambda name, _: failed.append(name), lambda: None)
     heard: asyncio.Queue[tuple[int, Datagram]] = asyncio.Queue()
     with net["lb1"].entered():
         sockets.link(link(net["lb1"]))
@@ -59,7 +59,7 @@ async def test_each_instance_hears_its_own(net: Network) -> None:
 
 async def test_without_an_interface_nothing_is_sent(net: Network) -> None:
     """Sending says so, before the interface is there and after it went; with it, it works."""
-    sockets = Sockets(lambda _, error: pytest.fail(str(error)))
+    sockets = Sockets(lambda _, error: pytest.fail(str(error)), lambda: None)
     source = ip_address("192.0.2.1")
     sockets.listen("front", 4, 51, lambda _: None)
     with pytest.raises(OSError, match="no socket") as before:
@@ -77,8 +77,30 @@ async def test_without_an_interface_nothing_is_sent(net: Network) -> None:
 async def test_a_socket_that_cannot_be_opened_is_told() -> None:
     """An interface that is gone again already is named."""
     failed: list[str] = []
-    sockets = Sockets(lambda name, _: failed.append(name))
+    sockets = Sockets(lambda name, _: failed.append(name), lambda: None)
     sockets.listen("nosuch0", 4, 51, lambda _: None)
     sockets.link(Link(99, "nosuch0", bytes(6), 1500, up=True, running=True))
     assert failed == ["nosuch0"]
+    sockets.close()
+
+
+async def test_a_socket_that_was_refused_is_asked_for_again(net: Network) -> None:
+    """Its trouble is told when it begins and when it is over; without an interface there is none."""
+    told = asyncio.Event()
+    sockets = Sockets(lambda *_: None, told.set)
+    sockets.listen("front", 4, 51, lambda _: None)
+    net["lb1"].sysctl("net.ipv4.igmp_max_memberships", 0)
+    with net["lb1"].entered():
+        sockets.link(link(net["lb1"]))
+        async with asyncio.timeout(5):
+            await told.wait()
+            assert (sockets.trouble("front", 4), sockets.trouble("front", 6)) == (
+                "No buffer space available",
+                "",
+            )
+            told.clear()
+            net["lb1"].sysctl("net.ipv4.igmp_max_memberships", 20)
+            await told.wait()
+    assert sockets.trouble("front", 4) == ""
+    sockets.send("front", 4, PDU, ip_address("192.0.2.1"), GROUP_4)
     sockets.close()

@@ -77,6 +77,26 @@ async def test_a_speaker_that_is_killed_goes_on_waiting(pair: Pair) -> None:
     assert (await lb1.report()).gate
 
 
+async def test_adverts_that_wait_are_heard_before_the_gate_opens(pair: Pair, net: Network) -> None:
+    """A node that was stopped finds `Ready` and its master's adverts: the master is not taken over from."""
+    lb1, lb2 = pair
+    lb2.ready = False
+    await lb1.configure(HIGH)
+    await lb1.become(State.MASTER)
+    await lb2.configure(LOW)
+    with hearing(net["client"]) as ears:
+        await ears.next()
+        await lb2.stopped()
+        await lb2.link.send(Ready())
+        for _ in range(6):
+            await ears.next()
+        lb2.thaw()
+        status = await lb2.status()
+        assert (status.state, status.transitions) == (State.BACKUP, 0)
+        await ears.next(source="192.0.2.1")
+        assert ears.sources == ["192.0.2.1"]
+
+
 async def test_a_director_that_stays_away_costs_the_role(pair: Pair) -> None:
     """Without a beat for the grace the node resigns; when the director is ready again it may be master."""
     lb1, lb2 = pair
