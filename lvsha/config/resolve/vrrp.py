@@ -6,7 +6,7 @@ stand above those of an instance.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -52,6 +52,12 @@ class Instance:
     """Where its own address was found, or would be."""
     lent: Mapping[Address, KeyPath] = field(default_factory=dict)
     """Addresses that it holds because a service says so, and where that is written."""
+
+    def vips(self) -> Iterator[tuple[KeyPath, VipConfig]]:
+        """Every address that its master holds, and where it is written."""
+        for where in ("addresses", "excluded"):
+            for index, vip in enumerate(getattr(self.config, where)):
+                yield self.lent.get(vip.address.ip, (*self.path, where, index)), vip
 
     def moves_with(self, other: Instance) -> bool:
         """Whether the two can only be master together."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from lvsha.config.problems import Finding
 from lvsha.config.resolve import Resolved
-from lvsha.config.rules import fullnat, machine, pair, passages, servers, services, serving, vrrp
+from lvsha.config.rules import fullnat, machine, outsiders, pair, passages, servers, services, serving, vrrp
 
 
 def judge(resolved: Resolved) -> Iterator[Finding]:
@@ -28,5 +28,6 @@ def judge(resolved: Resolved) -> Iterator[Finding]:
     yield from passages.marks(resolved)
     yield from machine.judge(resolved)
     yield from pair.judge(resolved)
+    yield from outsiders.judge(resolved)
     yield from fullnat.together(resolved)
     yield from serving.judge(resolved)

@@ -11,7 +11,7 @@ from lvsha.config.resolve.services import Draft
 from lvsha.config.resolve.vrrp import Instance
 from lvsha.config.rules.vrrp import lease
 from lvsha.config.schema.values import shown
-from lvsha.config.settings.vrrp import OWNER, TrackService
+from lvsha.config.settings.vrrp import OWNER, TrackFile, TrackService
 from lvsha.model import Address, Mode, family_of
 
 
@@ -76,6 +76,26 @@ def _elections(resolved: Resolved) -> Iterator[Finding]:
             if priority in first:
                 yield _tie(first[priority], instance)
             first.setdefault(priority, instance)
+        yield from _immovable(instances_of_one)
+
+
+def _immovable(instances: list[Instance]) -> Iterator[Finding]:
+    """Trackers by weight that all of them together do not move the instance: a common slip."""
+    best = max(instances, key=lambda i: i.config.priority)
+    others = [i for i in instances if i is not best]
+    weights = [t.weight for t in best.config.track]
+    numbers = any(isinstance(t, TrackFile) for t in best.config.track)
+    if not others or not weights or 0 in weights or numbers or best.config.priority == OWNER:
+        return
+    second = max(others, key=lambda i: i.config.priority)
+    worst = max(1, best.config.priority + sum(weight for weight in weights if weight < 0))
+    rival = min(OWNER - 1, second.config.priority + sum(weight for weight in weights if weight > 0))
+    if worst >= rival:
+        message = (
+            f"when all of it fails node {best.node} still has priority {worst}, and node {second.node} has "
+            f"{rival}: a master of equal priority stays, so nothing moves"
+        )
+        yield warning((*best.path, "track"), message, "make the weights larger, or the priorities closer")
 
 
 def _tie(one: Instance, other: Instance) -> Finding:

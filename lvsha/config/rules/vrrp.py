@@ -21,7 +21,6 @@ from lvsha.config.settings.vrrp import (
     TrackProcess,
     TrackScript,
     TrackService,
-    VipConfig,
 )
 from lvsha.model import Address, Family, family_of
 
@@ -49,14 +48,9 @@ def together(instances: Iterable[Instance]) -> Iterator[Finding]:
     """What is wrong between the instances of one node."""
     every = list(instances)
     yield from _router_ids(every)
+    yield from _virtual_macs(every)
     yield from _addresses_once(every)
     yield from _groups(every)
-
-
-def _vips(instance: Instance) -> Iterator[tuple[KeyPath, VipConfig]]:
-    for key in ("addresses", "excluded"):
-        for index, vip in enumerate(getattr(instance.config, key)):
-            yield instance.lent.get(vip.address.ip, (*instance.path, key, index)), vip
 
 
 def _addresses(instance: Instance) -> Iterator[Finding]:
@@ -70,7 +64,7 @@ def _addresses(instance: Instance) -> Iterator[Finding]:
                 message,
                 "put it under excluded, or into an instance of its own",
             )
-    for path, vip in _vips(instance):
+    for path, vip in instance.vips():
         if message := _unfit(vip.address):
             yield error(path, f"{vip.address.ip} {message}", "use an address that a host may have")
 
@@ -201,7 +195,7 @@ def _peer(peer: Address, path: KeyPath, instance: Instance, seen: set[Address]) 
     config = instance.config
     if family_of(peer) is not config.family:
         yield error(path, f"{peer} is of another family than the addresses", "use a peer of the same family")
-    if peer.is_multicast or peer.is_unspecified or any(peer == vip.address.ip for _, vip in _vips(instance)):
+    if peer.is_multicast or peer.is_unspecified or any(peer == vip.address.ip for _, vip in instance.vips()):
         yield error(path, f"{peer} is no other node's own address", "use the fixed address of the peer")
     if peer in seen:
         yield error(path, f"{peer} is named twice", "keep one of the two")
@@ -268,10 +262,26 @@ def _router_ids(instances: list[Instance]) -> Iterator[Finding]:
         first.setdefault(key, instance.path)
 
 
+def _virtual_macs(instances: list[Instance]) -> Iterator[Finding]:
+    first: dict[tuple[Family, int], Instance] = {}
+    for instance in instances:
+        config = instance.config
+        if not config.virtual_mac:
+            continue
+        one = first.setdefault((config.family, config.vrid), instance)
+        # On one interface that is told already.
+        if one.config.interface != config.interface:
+            message = (
+                f"{config.vrid} makes the virtual MAC, and {spell(one.path)} has that one on "
+                f"{one.config.interface}"
+            )
+            yield error((*instance.path, "vrid"), message, "give each instance with a virtual MAC its own")
+
+
 def _addresses_once(instances: list[Instance]) -> Iterator[Finding]:
     first: dict[tuple[Address, str], KeyPath] = {}
     for instance in instances:
-        for path, vip in _vips(instance):
+        for path, vip in instance.vips():
             address = vip.address.ip
             key = (address, vip.interface if address.is_link_local else "")
             if key in first:

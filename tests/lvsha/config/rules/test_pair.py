@@ -84,6 +84,29 @@ def test_tie(desk: Desk) -> None:
     assert "both have priority 200 in vrrp.public: the higher address decides" in problem.message
 
 
+@pytest.mark.parametrize(
+    ("tracks", "moves"),
+    [
+        ('{ interface = "eth1", weight = -50 }', False),
+        ('{ interface = "eth1", weight = -100 }', False),
+        ('{ interface = "eth1", weight = -101 }', True),
+        ('{ interface = "eth1", weight = -60 }, { gateway = "192.0.2.254", weight = -60 }', True),
+        ('{ interface = "eth1", weight = 120 }', True),
+        ('{ interface = "eth1", weight = 20 }', False),
+        ('{ interface = "eth1", weight = -50 }, { gateway = "192.0.2.254" }', True),
+        ('{ file = "/run/priority", weight = 1 }', True),
+    ],
+)
+def test_weights_that_move_nothing(desk: Desk, tracks: str, moves: bool) -> None:
+    """Trackers whose weights together do not reach the other node's priority are told; a fault reaches it."""
+    text = NODES + PUBLIC + f"track = [{tracks}]\n"
+    assert (desk.warnings(text, "lb1") == []) is moves
+    if not moves:
+        problem = desk.warning(text, "lb2")
+        assert problem.path == "vrrp.public.track"
+        assert "nothing moves" in problem.message
+
+
 def test_no_tie_within_one_node(desk: Desk) -> None:
     """Instances of one node may have one priority."""
     assert desk.warnings(NODES + PUBLIC + GATEWAY, "lb1") == []

@@ -172,6 +172,18 @@ def test_router_id_elsewhere(desk: Desk, other: dict[str, str]) -> None:
     assert desk.warnings(instance() + instance("other", **settings)) == []
 
 
+def test_one_virtual_mac_on_two_interfaces(desk: Desk) -> None:
+    """The interface that bears it is named by it, so a machine has one; the other family's is another."""
+    both = instance(virtual_mac="true") + instance(
+        "other", interface='"eth1"', addresses='["192.0.2.101/24"]', virtual_mac="true"
+    )
+    problem = desk.error(both)
+    assert problem.path == "vrrp.other.vrid"
+    assert "vrrp.public has that one on eth0" in problem.message
+    assert desk.warnings(both.replace("192.0.2.101/24", "2001:db8::1/64")) == []
+    assert desk.warnings(both.replace("virtual_mac = true", "", 1)) == []
+
+
 def test_an_address_in_two_instances(desk: Desk) -> None:
     """Two instances would fight over it."""
     problem = desk.error(instance() + instance("other", vrid="52"))
