@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.answering import DNS, DOMAIN, HTTPS, SMTP, UDP, answering
 from tests.lab.director import Director, directing
 from tests.lab.network import Network, Node, topology
 from tests.lab.servers import real_server
+from tests.lab.sshd import start_sshd
 
 pytestmark = pytest.mark.ipvs
 
@@ -168,3 +170,41 @@ async def test_the_ways_are_kept_like_everything_else(tmp_path: Path) -> None:
         await s.lb1.event("reload.done")
         await s.lb1.ask("POST", "/v1/look")
         assert "-f" not in s.lb1.table()
+
+
+KINDS = {
+    "https": f'port = {HTTPS}\ncheck = {{ kind = "https", tls = {{ verify = false }} }}',
+    "smtp": f'port = {SMTP}\ncheck = {{ kind = "smtp" }}',
+    "ssh": 'port = 22\ncheck = { kind = "ssh", banner_only = true }',
+    "dns": f'port = {DNS}\nprotocol = "udp"\ncheck = {{ kind = "dns", name = "{DOMAIN}", answer = "^203" }}',
+    "udp": f'port = {UDP}\nprotocol = "udp"\ncheck = {{ kind = "udp", send = "hello", expect = "hello" }}',
+}
+SERVICE = """
+[services.{kind}]
+address = "192.0.2.100"
+mode = "dr"
+scheduler = "rr"
+servers = [ {{ name = "rs1", address = "192.0.2.11" }} ]
+{more}
+"""
+
+
+async def test_every_kind_is_led(tmp_path: Path) -> None:
+    """Mode dr, by the holder of the address: what answers there alone is up, and without the address down."""
+    way = 'through = "vip", interval = "300ms", timeout = "2s", fall = 1, rise = 1, '
+    text = "".join(
+        SERVICE.format(kind=kind, more=more.replace("{ ", f"{{ {way}", 1)) for kind, more in KINDS.items()
+    )
+    async with topology(servers=1, server_segments=("front",)) as net:
+        net["lb1"].ip(f"address add {VIP}/32 dev front")
+        prepare(net["rs1"], "dr", VIP)
+        await answering(net["rs1"], VIP, tmp_path)
+        await start_sshd(net["rs1"], tmp_path, options=f"ListenAddress {VIP}")
+        async with directing(net["lb1"], text, tmp_path) as lb1:
+            for kind in KINDS:
+                up = await lb1.event("server.up", service=kind)
+                assert f"{VIP}:" in up["detail"], up
+                assert "from 192.0.2.1 with mark" in up["detail"], up
+            net["rs1"].ip(f"address del {VIP}/32 dev lo")
+            for kind in KINDS:
+                await lb1.event("server.down", service=kind)

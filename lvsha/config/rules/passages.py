@@ -16,6 +16,7 @@ _STRAIGHT = 'use through = "server"'
 _UNDIRECTED = {
     # ip_vs_in_icmp() takes up only what is about a connection.
     "ping": "IPVS directs no echo requests",
+    "realserver": "it logs in to the server itself, and asks it about the service's address",
 }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from checks import KINDS
 from tests.lab.desk import Desk
 
 
@@ -18,10 +19,16 @@ def web(check: str, *, own: str = 'address = "192.0.2.100"\nport = 80', mode: st
 
 
 FULLNAT = 'address = "192.0.2.100"\nport = 80\nlocal_addresses = ["10.0.0.100"]'
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
 WRONG = [
     (web('kind = "tcp"', own=FULLNAT, mode="fullnat"), "check", "leads nowhere with mode fullnat"),
     (web('kind = "ping"'), "check", "IPVS directs no echo requests"),
     (web('kind = "script", command = ["/bin/true"]'), "check", "its packets cannot be marked"),
+    (
+        web(f'kind = "realserver", user = "lvsha", key = "/k", host_key = "{HOST_KEY}"'),
+        "check",
+        "logs in to the server itself",
+    ),
     (web('kind = "tcp", mark = 5'), "check.mark", "is chosen by lvsha"),
     (web('kind = "tcp", port = 80', own="fwmark = 7"), "check", "has no address to ask"),
     (
@@ -47,12 +54,27 @@ def test_what_cannot_be_led_is_refused(desk: Desk, text: str, key: str, words: s
     assert problems[0].hint
 
 
-@pytest.mark.parametrize("kind", ["tcp", "http", "https", "smtp", "dns"])
+LED = {
+    "tcp": "",
+    "http": "",
+    "https": "",
+    "smtp": "",
+    "ssh": ", banner_only = true",
+    "dns": ', name = "example.org"',
+    "udp": "",
+}
+
+
+@pytest.mark.parametrize("kind", LED)
 @pytest.mark.parametrize("mode", ["nat", "dr", "tun"])
 def test_what_can_be_led_is_taken(desk: Desk, kind: str, mode: str) -> None:
     """Every kind with a socket of its own, in every mode that directs."""
-    more = ', name = "example.org"' if kind == "dns" else ""
-    assert desk.report(web(f'kind = "{kind}"{more}', mode=mode)).errors == ()
+    assert desk.report(web(f'kind = "{kind}"{LED[kind]}', mode=mode)).errors == ()
+
+
+def test_every_kind_is_led_or_refused() -> None:
+    """None is forgotten above, nor in the end-to-end test of what can be led."""
+    assert {*KINDS} == {*LED, "ping", "script", "realserver"}
 
 
 def test_a_mark_with_an_address_to_ask_is_taken(desk: Desk) -> None:
