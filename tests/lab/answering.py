@@ -2,7 +2,7 @@
 
     await answering(net["rs1"], "192.0.2.100", tmp_path)
 
-It is bound to the address, which the node must have, so that its datagrams come from where they were asked for.
+It is bound to the address, which the node must have: its datagrams come from where they were asked for.
 """
 
 from __future__ import annotations
