@@ -6,7 +6,7 @@ values from here and nothing of HTTP. Errors are raised, by whose fault they are
     TargetError        a target names nothing, too much, or is no target       404, 409, 422
     InputError         a value makes no sense                                  422
     KernelError        the kernel refused                                      502
-    UnavailableError   the speaker does not answer                             503
+    UnavailableError   the speaker does not answer, or not in this role        503
     StateError         the state directory cannot be written                   500, told as it is
     TimeoutError       what was waited for did not come about                  504
 """
@@ -79,11 +79,12 @@ class Control(Protocol):
     async def vrrp(self) -> list[VrrpView]:
         """The VRRP instances."""
 
-    async def failover(self, instance: str | None, *, wait: float, by: str) -> list[VrrpView]:
-        """Hand over an instance (None: all), and wait at most `wait` seconds for a peer to take it.
+    async def failover(self, instance: str | None, *, wait: float | None, by: str) -> list[VrrpView]:
+        """Hand over an instance (None: all that are master here), and wait until a peer has taken it.
 
-        Raises TargetError for an unknown instance, TimeoutError when no peer took over: then this
-        node has taken it back.
+        `wait`: at most so many seconds; None: as long as a living peer needs. Raises TargetError for an
+        unknown instance, UnavailableError where this node is not master, TimeoutError when no peer took
+        over: then this node has taken it back.
         """
 
     async def hold(self, instance: str | None, *, by: str) -> list[VrrpView]:

@@ -137,9 +137,10 @@ async def failover(request: web.Request, control: Control) -> object:
     """Hand over."""
     body = await _body(request)
     instance = body.optional_text("instance")
-    wait = body.number("wait", least=0, most=LONGEST_WAIT, default=10.0)
+    wait = body.optional_number("wait", least=0, most=LONGEST_WAIT)
     body.done()
-    request[DEADLINE_KEY].reschedule(asyncio.get_running_loop().time() + wait + DEADLINE)
+    longest = LONGEST_WAIT if wait is None else wait
+    request[DEADLINE_KEY].reschedule(asyncio.get_running_loop().time() + longest + DEADLINE)
     return await control.failover(instance, wait=wait, by=await asker(request))
 
 

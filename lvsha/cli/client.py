@@ -79,7 +79,7 @@ def _unreachable(path: str, error: OSError) -> CommandError:
         case PermissionError():
             hint = "it is for root and for the group in [api] group"
         case FileNotFoundError() | ConnectionRefusedError():
-            hint = "is lvshad running? see `systemctl status lvshad`, or say --socket"
+            hint = "is lvshad running? see `systemctl status lvsha`, or say --socket"
         case _:
             hint = ""
     why = error.strerror or str(error)

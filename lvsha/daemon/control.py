@@ -26,7 +26,7 @@ from lvsha.daemon.plain import plain
 from lvsha.daemon.reconciler import Reconciler
 from lvsha.daemon.table import Table
 from lvsha.desired import Placement
-from lvsha.errors import InputError, KernelError
+from lvsha.errors import InputError, KernelError, UnavailableError
 from lvsha.health import State
 from lvsha.log import Journal, emit
 from lvsha.model import Counters, Observed, ServerState, ServiceState
@@ -36,6 +36,8 @@ from lvsha.standing import Word
 Reload = Callable[[str], Awaitable[views.ReloadView]]
 SLICE = 20
 """Services that are shown at a stretch."""
+WITNESSES = 1.0
+"""Seconds that a peer may take to ask its witnesses before it takes over."""
 
 
 class Controller:
@@ -200,14 +202,33 @@ class Controller:
         """Read the configuration again. Problems are an answer, not an error."""
         return await self._reload(by)
 
-    async def failover(self, instance: str | None, *, wait: float, by: str) -> list[views.VrrpView]:
-        """Hand over an instance (None: all), and wait at most `wait` seconds for a peer to take it."""
-        for name in self._leaders(instance):
+    async def failover(self, instance: str | None, *, wait: float | None, by: str) -> list[views.VrrpView]:
+        """Hand over an instance (None: all that are master here), and wait until a peer has taken it.
+
+        `wait`: at most so many seconds. None: as long as a living peer needs.
+        """
+        names = self._leaders(instance)
+        if instance is None and names:
+            names = [name for name in names if self._pair.is_master(name)]
+            if not names:
+                raise UnavailableError("this director is not master: there is nothing to hand over")
+        for name in names:
             emit("vrrp.failover", instance=name, interface=self._config.vrrp[name].interface, by=by)
-            answer = await self._pair.failover(name, wait)
+            answer = await self._pair.failover(name, self._patience(name) if wait is None else wait)
             if not answer.ok:
-                raise TimeoutError(f"{name}: {answer.why}")
+                # Without fields it was refused at once.
+                kind = TimeoutError if answer.fields else UnavailableError
+                raise kind(f"{name}: {answer.why}")
         return await self.vrrp()
+
+    def _patience(self, name: str) -> float:
+        """What a peer needs at most: its master-down interval, should it not hear that this node resigns.
+
+        For longer nobody would have the addresses where there is no peer.
+        """
+        group = self._config.vrrp[name].group
+        members = [v for v in self._config.vrrp.values() if v.name == name or (group and v.group == group)]
+        return WITNESSES + 4 * max(v.interval for v in members)
 
     async def hold(self, instance: str | None, *, by: str) -> list[views.VrrpView]:
         """Keep an instance (None: all) from being master until it is released."""

@@ -1,6 +1,6 @@
-"""What a director must remember over restarts: overrides, and what in the kernel is its own.
+"""What a director must remember over restarts: what operators said, and what in the kernel is its own.
 
-Two small documents in the state directory, each written as a whole and on disk before the
+Three small documents in the state directory, each written as a whole and on disk before the
 change takes effect. A document that is torn or foreign is kept aside and said loudly
 (`state.discarded`); the director then goes on without it rather than not at all, because a
 pair that does not start helps nobody: overrides are lost visibly, and what it owned stays in
@@ -9,7 +9,7 @@ the kernel until an operator removes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
@@ -50,6 +50,14 @@ class Memory:
         """Raises StateError when it cannot be written."""
         self._write("owned", to_document(owned))
 
+    def holds(self) -> dict[str, str]:
+        """VRRP instances that operators keep from being master, and who."""
+        return self._read("holds", _holds, {})
+
+    def keep_holds(self, holds: Mapping[str, str]) -> None:
+        """Raises StateError when it cannot be written."""
+        self._write("holds", {"instances": dict(holds)})
+
     def _read(self, name: str, parse: Callable[[dict[str, Any]], T], default: T) -> T:
         path = self._directory / f"{name}.json"
         try:
@@ -88,6 +96,13 @@ def owned_from_document(document: dict[str, Any]) -> Owned:
         frozenset(_entries(document, "services", _parse)),
         frozenset(_entries(document, "sync", _parse_sync)),
     )
+
+
+def _holds(document: dict[str, Any]) -> dict[str, str]:
+    holds = document.get("instances")
+    if not isinstance(holds, dict) or not all(isinstance(who, str) for who in holds.values()):
+        raise InputError("instances: a table of texts is expected")
+    return holds
 
 
 def _entries(document: dict[str, Any], name: str, parse: Callable[[Any], T]) -> Iterator[T]:

@@ -11,12 +11,14 @@ Nothing here decides who is master, and a role changes nothing in IPVS.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from lvsha.config import Config, TrackService
+from lvsha.daemon.memory import Memory
 from lvsha.daemon.specs import specs, tracker_name
-from lvsha.errors import LvshaError, UnavailableError
+from lvsha.errors import LvshaError, StateError, UnavailableError
 from lvsha.log import UnknownEventError, emit
 from lvsha.model import Role
 from lvsha.speaker.link import Connected, Disconnected, SpeakerLink
@@ -57,6 +59,8 @@ class Pair:
         self._mastered = mastered
         """Called when this node has become master of an instance."""
         self._faulted = asyncio.Event()
+        self._memory = Memory(config.state.directory)
+        self._held = self._memory.holds()
         self._ready = False
         self._preempt = True
         self._told: dict[tuple[str, str], Track] = {}
@@ -81,6 +85,10 @@ class Pair:
         """Return when the fault of some instance has begun, or is over, since the last call."""
         await self._faulted.wait()
         self._faulted.clear()
+
+    def is_master(self, instance: str) -> bool:
+        """Whether this node is master of an instance, as far as the speaker has said."""
+        return instance in self.roles and self.roles[instance].state is State.MASTER
 
     async def run(self) -> None:
         """Converse with the speaker for ever."""
@@ -130,12 +138,29 @@ class Pair:
         return _reply(await self.link.ask(command, within=within + ANSWER))
 
     async def hold(self, instance: str, why: str) -> Reply:
-        """Keep an instance from being master. Raises UnavailableError."""
-        return _reply(await self.link.ask(Hold(instance=instance, why=why), within=ANSWER))
+        """Keep an instance from being master, over restarts too. Raises UnavailableError, StateError."""
+        return await self._remembered(Hold(instance=instance, why=why), {**self._held, instance: why})
 
     async def release(self, instance: str) -> Reply:
-        """Let an instance be master again. Raises UnavailableError."""
-        return _reply(await self.link.ask(Release(instance=instance), within=ANSWER))
+        """Let an instance be master again. Raises UnavailableError, StateError."""
+        left = {name: why for name, why in self._held.items() if name != instance}
+        return await self._remembered(Release(instance=instance), left)
+
+    async def _remembered(self, command: Hold | Release, held: dict[str, str]) -> Reply:
+        """Recorded, then done; what the speaker does not do is not recorded either."""
+        before, self._held = self._held, held
+        try:
+            self._memory.keep_holds(held)
+            answer = _reply(await self.link.ask(command, within=ANSWER))
+        except LvshaError:
+            self._held = before
+            with contextlib.suppress(StateError):
+                self._memory.keep_holds(before)
+            raise
+        if not answer.ok:
+            self._held = before
+            self._memory.keep_holds(before)
+        return answer
 
     async def track(self) -> None:
         """Report the services that instances depend on, where something changed."""
@@ -201,6 +226,10 @@ class Pair:
                 emit("speaker.refused", error=answer.why)
                 return
             await self.track()
+            # Before the gate: a held node that was started again is not to be master for a moment.
+            for instance, why in self._held.items():
+                if instance in self.instances:
+                    await self.link.ask(Hold(instance=instance, why=why), within=ANSWER)
             if self._ready:
                 await self.link.ask(Ready(preempt=self._preempt), within=ANSWER)
         except UnavailableError as error:

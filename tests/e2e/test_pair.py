@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,27 @@ async def test_a_planned_failover_hands_over(pair: Pair) -> None:
     assert pair.holders() == ["lb2"]
 
 
+async def test_a_failover_that_nobody_takes_is_short(pair: Pair) -> None:
+    """Without its peer the master has the addresses again soon: a living one would have taken them."""
+    assert pair.lb2.process is not None
+    await pair.lb2.process.kill()
+    mark = await pair.lb1.mark()
+    result = await pair.lb1.cli("failover")
+    assert result.status == 5
+    assert "no peer took over within 1.4" in result.errors
+    gone = await pair.lb1.event("vip.removed", since=mark)
+    back = await pair.lb1.event("vip.added", since=mark)
+    away = datetime.fromisoformat(back["timestamp"]) - datetime.fromisoformat(gone["timestamp"])
+    assert away.total_seconds() < 3
+
+
+async def test_who_is_not_master_has_nothing_to_hand_over(pair: Pair) -> None:
+    """That is no failure to take over: nothing was waited for."""
+    for words in (["failover"], ["failover", "public"]):
+        result = await pair.lb2.cli(*words)
+        assert (result.status, "not master" in result.errors) == (1, True), result
+
+
 async def test_a_stopped_master_hands_over(pair: Pair) -> None:
     """SIGTERM: the master resigns, and its peer takes over in a skew time."""
     assert pair.lb1.process is not None
@@ -84,6 +106,20 @@ async def test_a_held_master_stays_backup_until_it_is_released(pair: Pair) -> No
     await pair.lb1.event("role.changed", since=mark, role="master")
     await pair.lb2.event("vip.removed")
     assert pair.holders() == ["lb1"]
+
+
+async def test_a_held_node_comes_back_held(pair: Pair) -> None:
+    """A restart, of the machine too, is what a node is held for: it is no master before it is released."""
+    assert (await pair.lb1.cli("hold")).status == 0
+    await pair.lb2.event("role.changed", role="master")
+    assert pair.lb1.process is not None
+    assert await pair.lb1.process.stop() == 0
+    await pair.lb1.start()
+    await pair.lb1.event("vrrp.state", state="backup")
+    (shown,) = await pair.lb1.ask("GET", "/v1/vrrp")
+    assert (shown["state"], shown["held"]) == ("backup", True)
+    assert (await pair.lb1.cli("release")).status == 0
+    await pair.lb1.event("role.changed", role="master")
 
 
 async def test_an_orderly_stop_alarms_nobody(pair: Pair) -> None:

@@ -238,10 +238,11 @@ class Director:
         self._say("reload.done", file="/etc/lvsha/lvsha.toml", generation=self.generation, by=by)
         return ReloadView(self.generation, changed=("services.web.servers.rs3: added",))
 
-    async def failover(self, instance: str | None, *, wait: float, by: str) -> list[VrrpView]:
+    async def failover(self, instance: str | None, *, wait: float | None, by: str) -> list[VrrpView]:
         """Hand over."""
         names = self._instances(instance)
         if not self.peer_takes_over:
+            wait = 0.01 if wait is None else wait
             await asyncio.sleep(wait)
             raise TimeoutError(f"no peer took over {names[0]} within {wait:g} s; it is master here again")
         for name in names:

@@ -13,6 +13,9 @@ from lvsha.cli.failure import CommandError, Status
 from lvsha.cli.session import Duration, Session, as_json, session
 from lvsha.cli.words import plural
 
+LONGEST = 600.0
+"""The longest that the daemon waits."""
+
 
 @click.command()
 @as_json
@@ -42,19 +45,19 @@ def look(asked: Session) -> None:
 @click.option(
     "--wait",
     type=Duration(),
-    default=10.0,
-    show_default="10s",
     metavar="DURATION",
-    help="How long the other director may take.",
+    help="How long the other director may take; so long nobody has the addresses. Default: what it needs.",
 )
 @as_json
 @session
-def failover(asked: Session, instance: str | None, wait: float) -> None:
-    """Hand INSTANCE, or all, over to the other director.
+def failover(asked: Session, instance: str | None, wait: float | None) -> None:
+    """Hand INSTANCE, or all that are master here, over to the other director.
 
-    When it does not take over in time, this one takes the addresses back, and the exit status is 5.
+    When it does not take over in time, this one takes the addresses back, and the exit status is 5. When it
+    does, this one leaves them to it until it is released.
     """
-    answer = asked.client.post("/v1/vrrp/failover", {"instance": instance, "wait": wait}, wait=wait)
+    patience = LONGEST if wait is None else wait
+    answer = asked.client.post("/v1/vrrp/failover", {"instance": instance, "wait": wait}, wait=patience)
     asked.tell(answer, show_instances)
 
 

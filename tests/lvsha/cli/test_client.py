@@ -71,7 +71,7 @@ def test_no_socket(tmp_path: Path) -> None:
     """Where there is no socket, the daemon is not running, or the path is wrong."""
     failure = failing(tmp_path / "none")
     assert failure.status is Status.UNREACHABLE
-    assert failure.lines == ("is lvshad running? see `systemctl status lvshad`, or say --socket",)
+    assert failure.lines == ("is lvshad running? see `systemctl status lvsha`, or say --socket",)
 
 
 def test_dead_socket(tmp_path: Path) -> None:

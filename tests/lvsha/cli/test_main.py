@@ -41,9 +41,7 @@ def test_unreachable(tmp_path: Path) -> None:
     done = process("--socket", str(tmp_path / "none"), "status")
     assert done.returncode == 3
     assert done.stdout == ""
-    assert (
-        done.stderr.splitlines()[1] == "  is lvshad running? see `systemctl status lvshad`, or say --socket"
-    )
+    assert done.stderr.splitlines()[1] == "  is lvshad running? see `systemctl status lvsha`, or say --socket"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from lvsha.errors import InputError, StateError
 from lvsha.log import listening
 from lvsha.model import AddressKey, Family, FwmarkKey, Owned, Protocol, ServiceKey, SyncKey, SyncRole
 from lvsha.overrides import Kind, Override, Overrides, Record, Selector, Stamp
+from lvsha.store import write_document
 
 keys: st.SearchStrategy[ServiceKey] = st.one_of(
     st.builds(AddressKey, st.sampled_from(Protocol), st.ip_addresses(), st.integers(0, 65535)),
@@ -35,10 +36,18 @@ def test_ownership_survives(tmp_path_factory: pytest.TempPathFactory, owned: Own
 def test_a_new_machine_knows_nothing(tmp_path: Path) -> None:
     """No file is no error."""
     memory = Memory(tmp_path)
-    assert (memory.overrides(), memory.owned()) == (Overrides(), Owned())
+    assert (memory.overrides(), memory.owned(), memory.holds()) == (Overrides(), Owned(), {})
 
 
-@pytest.mark.parametrize("name", ["overrides", "owned"])
+@given(holds=st.dictionaries(st.text(max_size=64), st.text(max_size=200), max_size=3))
+def test_holds_survive(tmp_path_factory: pytest.TempPathFactory, holds: dict[str, str]) -> None:
+    """Who holds which instance back is read back as it was kept."""
+    directory = tmp_path_factory.mktemp("state")
+    Memory(directory).keep_holds(holds)
+    assert Memory(directory).holds() == holds
+
+
+@pytest.mark.parametrize("name", ["overrides", "owned", "holds"])
 @pytest.mark.parametrize("content", [b"", b"{", b"\0" * 512, b'{"overrides": []}', b"[1, 2]"])
 def test_a_torn_or_foreign_file_is_said_and_kept_aside(tmp_path: Path, name: str, content: bytes) -> None:
     """The daemon goes on without it, loudly, and the file can be looked at."""
@@ -46,15 +55,13 @@ def test_a_torn_or_foreign_file_is_said_and_kept_aside(tmp_path: Path, name: str
     said: list[dict[str, Any]] = []
     with listening(said.append):
         memory = Memory(tmp_path)
-        assert (memory.overrides(), memory.owned()) == (Overrides(), Owned())
+        assert (memory.overrides(), memory.owned(), memory.holds()) == (Overrides(), Owned(), {})
     assert [(e["event"], e["alert"]) for e in said] == [("state.discarded", True)]
     assert [p.read_bytes() for p in tmp_path.glob("*.bad-*")] == [content]
 
 
 def test_a_whole_document_with_nonsense_in_it_is_said(tmp_path: Path) -> None:
     """An entry that is no override is an error that names it, not an exception of some library."""
-    from lvsha.store import write_document
-
     write_document(tmp_path / "overrides.json", "overrides", 1, {"overrides": [{"kind": "explode"}]})
     said: list[dict[str, Any]] = []
     with listening(said.append):
@@ -64,8 +71,6 @@ def test_a_whole_document_with_nonsense_in_it_is_said(tmp_path: Path) -> None:
 
 def test_a_file_of_an_older_lvsha_is_read(tmp_path: Path) -> None:
     """It knew no stamps and did not remember what had ended: a word is as old as it says."""
-    from lvsha.store import write_document
-
     entry = {
         "service": None, "server": "rs1", "address": None, "port": None, "kind": "weight", "weight": 3,
         "reason": "new disks", "by": "root", "since": 1000.5, "until": None,
@@ -76,10 +81,18 @@ def test_a_file_of_an_older_lvsha_is_read(tmp_path: Path) -> None:
     assert record == Record(said, Stamp(1_000_500_000))
 
 
+@pytest.mark.parametrize("body", [{}, {"instances": ["public"]}, {"instances": {"public": 1}}])
+def test_holds_that_make_no_sense_are_said(tmp_path: Path, body: dict[str, Any]) -> None:
+    """They are kept aside as well; the director goes on without them."""
+    write_document(tmp_path / "holds.json", "holds", 1, body)
+    said: list[dict[str, Any]] = []
+    with listening(said.append):
+        assert Memory(tmp_path).holds() == {}
+    assert [e["event"] for e in said] == ["state.discarded"]
+
+
 def test_an_older_lvsha_remembered_no_sync_daemons(tmp_path: Path) -> None:
     """Its services are read, and no role is anybody's."""
-    from lvsha.store import write_document
-
     entry = {"protocol": "tcp", "address": "192.0.2.1", "port": 80}
     write_document(tmp_path / "owned.json", "owned", 1, {"services": [entry]})
     web = AddressKey(Protocol.TCP, ip_address("192.0.2.1"), 80)

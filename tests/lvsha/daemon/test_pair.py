@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from lvsha.config import Config, IpvsConfig, StateConfig, TrackService, VipConfig, VrrpConfig
+from lvsha.daemon.memory import Memory
 from lvsha.daemon.pair import Pair
-from lvsha.errors import UnavailableError
+from lvsha.errors import StateError, UnavailableError
 from lvsha.model import Family, Role
 from lvsha.speaker.messages import (
     Beat,
@@ -242,6 +243,50 @@ async def test_a_no_of_the_speaker_is_passed_on(tmp_path: Path) -> None:
             answer = await pair.hold("public", "held by root")
             assert (answer.ok, answer.why) == (False, "there is no instance of that name")
             assert isinstance(await speaker.command(Hold), Hold)
+            assert Memory(tmp_path).holds() == {}
+
+
+async def test_what_is_held_stays_held_over_restarts(tmp_path: Path) -> None:
+    """A new director says it to a new speaker before that may become master; until it is released."""
+    async with speaking(tmp_path) as speaker:
+        pair = Pair(configured(tmp_path, PUBLIC, INSIDE), lambda _: 0)
+        async with running(pair):
+            await speaker.command(Configure)
+            assert (await pair.hold("public", "held by root")).ok
+            assert (await pair.hold("inside", "held by root")).ok
+            assert (await pair.release("inside")).ok
+    async with speaking(tmp_path) as speaker:
+        pair = Pair(configured(tmp_path, PUBLIC, INSIDE), lambda _: 0)
+        async with running(pair):
+            await pair.open_gate()
+            await speaker.command(Ready)
+            said = [c for c in speaker.heard if isinstance(c, Configure | Hold | Ready)]
+            assert [type(c) for c in said] == [Configure, Hold, Ready]
+            assert [(c.instance, c.why) for c in said if isinstance(c, Hold)] == [("public", "held by root")]
+            assert (await pair.release("public")).ok
+    assert Memory(tmp_path).holds() == {}
+
+
+async def test_a_held_instance_that_the_configuration_has_no_more_is_not_said(tmp_path: Path) -> None:
+    """It is remembered for its return."""
+    Memory(tmp_path).keep_holds({"gone": "held by root"})
+    async with speaking(tmp_path) as speaker:
+        async with running(Pair(configured(tmp_path, PUBLIC), lambda _: 0)):
+            await speaker.command(Beat)
+        assert not [c for c in speaker.heard if isinstance(c, Hold)]
+    assert Memory(tmp_path).holds() == {"gone": "held by root"}
+
+
+async def test_a_hold_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
+    """It would be forgotten by a restart, in the midst of what it is for."""
+    async with speaking(tmp_path) as speaker:
+        lost = replace(configured(tmp_path, PUBLIC), state=StateConfig(Path("/proc/none"), tmp_path))
+        pair = Pair(lost, lambda _: 0)
+        async with running(pair):
+            await speaker.command(Configure)
+            with pytest.raises(StateError):
+                await pair.hold("public", "held by root")
+        assert not [c for c in speaker.heard if isinstance(c, Hold)]
 
 
 async def test_a_speaker_that_refuses_the_configuration_is_told(tmp_path: Path, said: Hearing) -> None:
