@@ -72,6 +72,11 @@ class Guest:
             )
         self.pidfd = os.pidfd_open(self._process.pid)
 
+    @property
+    def alive(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
     def tail(self, lines: int = 60) -> str:
         """The last lines that the guest printed."""
         with self.console.open(errors="replace") as text:

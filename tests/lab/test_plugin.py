@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -50,14 +51,35 @@ def test_never_runs():
     pass
 """
 
+HERE = """
+import tempfile
+import time
+from pathlib import Path
 
-def run_pytest(directory: Path, *arguments: str, kernel: str = "uml") -> str:
-    """The output of a pytest over TESTS with the lab's plugin, on a kernel."""
+def guests():
+    return [*Path(tempfile.gettempdir()).glob("lvsha-lab-*")]
+
+def test_beside():
+    (guest,) = guests()
+    while "test_passes" not in (guest / "reports").read_text():
+        time.sleep(0.1)
+
+def test_alone():
+    assert not guests()
+
+def test_stop():
+    raise RuntimeError
+"""
+
+
+def run_pytest(directory: Path, tests: Sequence[str], *arguments: str, kernel: str = "uml") -> str:
+    """The output of a pytest over some of TESTS and HERE with the lab's plugin, on a kernel."""
     (directory / "conftest.py").write_text('pytest_plugins = ["tests.lab.plugin"]\n')
     (directory / "test_it.py").write_text(TESTS)
+    (directory / "test_here.py").write_text(HERE)
     argv = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(directory)]
-    argv += ["-p", "no:cacheprovider", "--color=no", "-rA", *arguments, str(directory)]
-    environment = os.environ | {"LVSHA_LAB_KERNEL": kernel}
+    argv += ["-o", f"cache_dir={directory}/cache", "--color=no", "-rA", *arguments, *tests]
+    environment = os.environ | {"LVSHA_LAB_KERNEL": kernel, "TMPDIR": str(directory)}
     done = subprocess.run(
         argv, cwd=directory, env=environment, capture_output=True, text=True, timeout=110, check=False
     )
@@ -67,7 +89,7 @@ def run_pytest(directory: Path, *arguments: str, kernel: str = "uml") -> str:
 @pytest.mark.slow
 def test_guest_tests_are_reported_as_ones_own(tmp_path: Path) -> None:
     """Passes, failures, errors and output of a guest's tests appear here; a dead guest fails the rest."""
-    output = run_pytest(tmp_path)
+    output = run_pytest(tmp_path, ["test_it.py"])
     assert _outcomes(output) == {
         "test_passes[a b]": "PASSED",
         "test_passes[x::y[1]]": "PASSED",
@@ -88,12 +110,30 @@ def test_guest_tests_are_reported_as_ones_own(tmp_path: Path) -> None:
 
 def test_without_a_kernel_the_tests_fail(tmp_path: Path) -> None:
     """A kernel that was asked for and is not there is a failure that says what to do, never a skip."""
-    output = run_pytest(tmp_path, "-k", "after", kernel="xen")
+    output = run_pytest(tmp_path, ["test_it.py::test_after"], kernel="xen")
     assert _outcomes(output) == {"test_after": "ERROR"}
     assert "tests/lab/setup" in output
     assert "1 error" in output
 
 
+def test_a_guest_is_at_work_beside_the_host_and_ends_with_it(tmp_path: Path) -> None:
+    """A guest boots and runs while the host does; where that stops early, it does not go on."""
+    tests = ["test_here.py::test_beside", "test_here.py::test_stop", "test_it.py::test_passes"]
+    output = run_pytest(tmp_path, [*tests, "test_it.py::test_hangs"], "-x")
+    assert _outcomes(output) == {"test_beside": "PASSED", "test_stop": "FAILED"}
+    assert not [*tmp_path.glob("lvsha-lab-*")]
+    # The guest has its directory among its arguments.
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+    assert not [command for command in commands if b"linux.uml" in command and bytes(tmp_path) in command]
+
+
+def test_what_failed_is_tried_without_company(tmp_path: Path) -> None:
+    """With `--last-failed` no guest is there before the host's own tests are over."""
+    tests = ["test_here.py::test_alone", "test_here.py::test_stop", "test_it.py::test_after"]
+    output = run_pytest(tmp_path, tests, "-x", "--last-failed")
+    assert _outcomes(output) == {"test_alone": "PASSED", "test_stop": "FAILED"}
+
+
 def _outcomes(output: str) -> dict[str, str]:
-    found = re.findall(r"(?m)^(PASSED|FAILED|ERROR) test_it\.py::(.+?)(?: - .*)?$", output)
+    found = re.findall(r"(?m)^(PASSED|FAILED|ERROR) test_(?:it|here)\.py::(.+?)(?: - .*)?$", output)
     return {name: outcome for outcome, name in found}
