@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from lvsha import __version__
 from lvsha.api import app, listen, views
@@ -49,6 +50,7 @@ from lvsha.errors import KernelError, UnavailableError
 from lvsha.log import Journal, emit, listening, setup
 from lvsha.model import Role, ServiceKey
 from lvsha.store import sweep
+from lvsha.store.lock import take
 
 BEAT = 0.5
 """Seconds between two words to the parent."""
@@ -60,6 +62,8 @@ API_AGAIN = 5.0
 """Seconds before it is tried again to serve the API."""
 FAILED = 1
 BAD_CONFIGURATION = 2
+PREDECESSOR = 3.0
+"""Seconds to wait for the end of a director before this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,21 @@ def _run(options: Options, pipe: int) -> int:
         for problem in error.problems:
             emit("config.problem", file=options.config, problem=str(problem))
         return BAD_CONFIGURATION
+    _make_room(config.state)
+    try:
+        lock = _alone(config.state.runtime)
+    except UnavailableError as error:
+        emit("daemon.failed", task="director", error=error)
+        return FAILED  # the parent tries again: the other one may be about to end
     _raise_limits()
-    supervisor = Supervisor(options, config, Voice(pipe))
+    try:
+        return _serve_until_told(Supervisor(options, config, Voice(pipe)))
+    finally:
+        if lock is not None:
+            lock.close()
+
+
+def _serve_until_told(supervisor: Supervisor) -> int:
     try:
         with asyncio.Runner(loop_factory=_loop) as runner:
             runner.run(supervisor.run())
@@ -143,6 +160,23 @@ def _make_room(state: StateConfig) -> None:
         sweep(state.directory)
 
 
+def _alone(runtime: Path) -> IO[bytes] | None:
+    """The lock on a runtime directory, None where it can have none.
+
+    Raises UnavailableError while another lvshad has it: the two would take the speaker from each other
+    without end, and write one table.
+    """
+    end = time.monotonic() + PREDECESSOR
+    try:
+        while (lock := take(runtime / "director.lock")) is None:
+            if time.monotonic() > end:
+                raise UnavailableError(f"another lvshad runs in {runtime}: stop it first")
+            time.sleep(0.05)
+    except OSError:
+        return None  # that nothing can be written there is told by who has to
+    return lock
+
+
 async def _serve(address: str, served: Callable[[], AbstractAsyncContextManager[None]]) -> None:
     """Serve for ever; where that cannot be done directing goes on, and it is tried again."""
     told = ""
@@ -167,7 +201,6 @@ class Supervisor:
         self._begun = time.monotonic()
         self._journal = Journal()
         self._stop = asyncio.Event()
-        _make_room(config.state)
         # Where the speaker is stays what it was at the start: a reload does not move it.
         self._runtime = config.state.runtime
         self._settings = Settings()

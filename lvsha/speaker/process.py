@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import signal
 from pathlib import Path
@@ -27,6 +26,7 @@ from lvsha.speaker.port import Port
 from lvsha.speaker.speaker import Speaker
 from lvsha.speaker.state import Files
 from lvsha.speaker.voice import log
+from lvsha.store.lock import take
 from lvsha.wire.announce import Announcer
 
 BEAT = 0.5
@@ -183,21 +183,11 @@ def _netlink() -> Netlink:
 
 async def _alone(runtime: Path) -> IO[bytes]:
     """The lock on a runtime directory. Raises UnavailableError while another speaker has it."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    lock = os.fdopen(os.open(runtime / "speaker.lock", flags, 0o600), "r+b")
     try:
         async with asyncio.timeout(PREDECESSOR):
-            while not _locked(lock):  # noqa: ASYNC110 - nobody tells when a lock is free
+            # Nobody tells when it is free.
+            while (lock := take(runtime / "speaker.lock")) is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
+            return lock
     except TimeoutError:
-        lock.close()
         raise UnavailableError(f"another speaker runs in {runtime}: stop it first") from None
-    return lock
-
-
-def _locked(lock: IO[bytes]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

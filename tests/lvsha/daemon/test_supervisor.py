@@ -90,6 +90,18 @@ async def test_a_second_daemon_leaves_the_first_alone(lb1: Director, tmp_path: P
     assert await process.stop() == 0
 
 
+async def test_a_second_daemon_in_one_place_waits_for_the_first(lb1: Director) -> None:
+    """The same configuration started twice: the second one says why, and serves when the first has ended."""
+    second = await start(lb1.node, "lvsha", "--config", str(lb1.file), "--log", "json")
+    failed = await second.event("daemon.failed")
+    assert "another lvshad runs in" in failed["error"]
+    assert (await lb1.ask("GET", "/v1/status"))["services"] == 0
+    assert lb1.process is not None
+    assert await lb1.process.stop() == 0
+    await second.event("daemon.ready")
+    assert await second.stop() == 0
+
+
 async def test_state_of_another_kind_is_kept_aside(tmp_path: Path) -> None:
     """A torn overrides file is said loudly, kept, and does not stop the start."""
     async with topology(servers=0) as net:
