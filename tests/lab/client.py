@@ -39,6 +39,8 @@ class Report:
     """Longest time in seconds without an answer, from the start of the load to the report."""
     slowest: float
     """Seconds that the slowest answer took."""
+    troubled: float = 0
+    """Seconds from the start of the load until the last request that failed was begun."""
 
     @property
     def total(self) -> int:
@@ -129,7 +131,7 @@ async def start_client(node: Node) -> Client:
 
 def _report(answer: dict[str, Any]) -> Report:
     served, failures = Counter(answer["served"]), Counter(answer["failures"])
-    return Report(served, failures, answer["longest_gap"], answer["slowest"])
+    return Report(served, failures, answer["longest_gap"], answer["slowest"], answer["troubled"])
 
 
 # --- the program --------------------------------------------------------------------------------
@@ -143,6 +145,11 @@ class _Account:
     last: float = 0
     gap: float = 0
     slowest: float = 0
+    troubled: float = 0
+
+    def failed(self, reason: str, begun: float) -> None:
+        self.failures[reason] += 1
+        self.troubled = max(self.troubled, begun - self.start)
 
     def answered(self, server: str, begun: float, now: float) -> None:
         self.served[server] += 1
@@ -157,6 +164,7 @@ class _Account:
             "failures": self.failures,
             "longest_gap": gap,
             "slowest": self.slowest,
+            "troubled": self.troubled,
         }
 
 
@@ -247,7 +255,7 @@ class _Program:
             async with asyncio.timeout(patience):
                 server = (await request(address, port, None)).server
         except (OSError, EOFError, ValueError) as error:
-            self._account.failures[_reason(error)] += 1
+            self._account.failed(_reason(error), begun)
         else:
             self._account.answered(server, begun, time.monotonic())
 
@@ -287,7 +295,7 @@ async def _tcp(address: str, port: int, source: str | None) -> Served:
 async def _echo(streams: Streams, text: bytes = b"hello") -> Served:
     reader, writer = streams
     writer.write(text + b"\n")
-    name, seen, echo = (await reader.readuntil(b"\n")).split(b" ")
+    name, seen, _, echo = (await reader.readuntil(b"\n")).split(b" ")
     if echo != text + b"\n":
         raise ValueError(f"strange echo {echo[:50]!r}")
     return Served(name.decode(), seen.decode())
@@ -301,7 +309,7 @@ async def _udp(address: str, port: int, source: str | None) -> Served:
         asking.bind(_local(address, source) or ("", 0))
         await loop.sock_connect(asking, (address, port))
         await loop.sock_sendall(asking, b"hello")
-        name, seen, _ = (await loop.sock_recv(asking, 1500)).decode().split(" ")
+        name, seen, _, _ = (await loop.sock_recv(asking, 1500)).decode().split(" ")
         return Served(name, seen)
 
 

@@ -7,9 +7,9 @@
 
 One process on a node serves all of it, over IPv4 and IPv6:
 
-    http  any path     answered with the server's name; headers X-Server (its name), X-Client (the peer)
+    http  any path     answered with the server's name; headers X-Server (it), X-Client (the peer's address)
           /download    `?bytes=N&seconds=S`: N bytes, spread over S seconds
-    tcp   each line is answered with `NAME PEER LINE`
+    tcp   each line is answered with `NAME ADDRESS PORT LINE`: the server's name and the peer that it sees
     udp   each datagram, likewise
 """
 
@@ -31,6 +31,10 @@ from tests.lab.process import Process, call
 Service = Literal["http", "tcp", "udp"]
 HTTP, TCP, UDP = 8080, 7007, 7007
 """Default ports."""
+_PKTINFO = 20
+"""Size of struct in6_pktinfo."""
+_MAPPED = "::ffff:"
+"""An IPv4 address on a socket of IPv6 begins with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +145,11 @@ class _Server:
         async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self.counts["tcp-connections"] += 1
             writers.add(writer)
-            peer = writer.get_extra_info("peername")[0]
+            peer = _plain(writer.get_extra_info("peername"))
             with contextlib.suppress(OSError):
                 while line := await reader.readline():
                     self.counts["tcp"] += 1
-                    writer.write(f"{self.name} {_plain(peer)} ".encode() + line)
+                    writer.write(f"{self.name} {peer} ".encode() + line)
             writers.discard(writer)
             writer.close()
 
@@ -159,12 +163,27 @@ class _Server:
         stack.callback(stop)
 
     async def _open_udp(self, stack: contextlib.AsyncExitStack) -> None:
-        answering = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        answering = stack.enter_context(socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
+        answering.setblocking(False)
         answering.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        # An answer comes from the address that was asked, which need not be the interface's own.
+        answering.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         answering.bind(("::", self.ports["udp"]))
         loop = asyncio.get_running_loop()
-        transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=answering)
-        stack.callback(transport.close)
+        loop.add_reader(answering, self._datagram, answering)
+        stack.callback(loop.remove_reader, answering)
+
+    def _datagram(self, answering: socket.socket) -> None:
+        try:
+            data, asked, _, peer = answering.recvmsg(2048, socket.CMSG_SPACE(_PKTINFO))
+        except OSError:  # an ICMP error of an earlier answer, or a checksum that was wrong
+            return
+        self.counts["udp"] += 1
+        answer = f"{self.name} {_plain(peer)} ".encode() + data
+        with contextlib.suppress(OSError):
+            # By whichever interface leads there: struct in6_pktinfo (include/uapi/linux/ipv6.h).
+            info = [(level, kind, value[:16] + bytes(4)) for level, kind, value in asked]
+            answering.sendmsg([answer], info, 0, peer)
 
     async def _http(self, request: web.Request) -> web.Response:
         self.counts["http"] += 1
@@ -172,7 +191,7 @@ class _Server:
         if answer.hang:
             await asyncio.Event().wait()
         await asyncio.sleep(answer.delay)
-        headers = {"X-Server": self.name, "X-Client": _plain(request.remote or "")}
+        headers = {"X-Server": self.name, "X-Client": (request.remote or "").removeprefix(_MAPPED)}
         body = self.name if answer.body is None else answer.body
         return web.Response(status=answer.status, text=body, headers=headers)
 
@@ -189,27 +208,12 @@ class _Server:
         return response
 
 
-class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, server: _Server) -> None:
-        self._server = server
-        self._transport: asyncio.DatagramTransport | None = None
-
-    # The base class promises less than a datagram endpoint gives.
-    def connection_made(self, transport: asyncio.DatagramTransport) -> None:  # type: ignore[override]
-        self._transport = transport
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        assert self._transport is not None
-        self._server.counts["udp"] += 1
-        self._transport.sendto(f"{self._server.name} {_plain(addr[0])} ".encode() + data, addr)
-
-
 def _listener(port: int) -> socket.socket:
     return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=4096)
 
 
-def _plain(address: str) -> str:
-    return address.removeprefix("::ffff:")
+def _plain(peer: tuple[Any, ...]) -> str:
+    return f"{peer[0].removeprefix(_MAPPED)} {peer[1]}"
 
 
 def serve(argv: list[str]) -> None:

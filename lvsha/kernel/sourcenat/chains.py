@@ -12,6 +12,10 @@ and in the table mangle:
     LVSHA-SERVERS     a line a server, -j DROP
     POSTROUTING    -> LVSHA-STRIP     a line a service and server     -j TCPOPTSTRIP
 
+and in the table raw, so that who does not hold an address makes no entry for it:
+
+    PREROUTING     -> LVSHA-ABSENT    a line a service's address      -j CT --notrack
+
 The lines are written as iptables-save would show them, so that what is there can be compared with
 what is wanted line by line.
 """
@@ -23,7 +27,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from lvsha.kernel.sourcenat.pool import SEED, Pool, pool_of
+from lvsha.kernel.sourcenat.pool import SEED, Pool, pool_of, service_addresses
 from lvsha.model import (
     Address,
     AddressKey,
@@ -38,8 +42,8 @@ from lvsha.model import (
 )
 
 OWN = "LVSHA-"
-_SOURCE, _POOL, _GUARD, _SERVERS, _STRIP = (
-    f"{OWN}{n}" for n in ("SOURCE", "POOL-", "GUARD", "SERVERS", "STRIP")
+_SOURCE, _POOL, _GUARD, _SERVERS, _STRIP, _ABSENT = (
+    f"{OWN}{n}" for n in ("SOURCE", "POOL-", "GUARD", "SERVERS", "STRIP", "ABSENT")
 )
 _TRANSPORT = ("tcp", "udp")
 _TIMESTAMP = 8
@@ -63,11 +67,21 @@ Tables = Mapping[str, Table]
 def tables(family: Family, entries: Iterable[SourceNat]) -> Tables:
     """The tables of one family."""
     mine = sorted((e for e in entries if e.service.family is family), key=lambda e: str(e.service))
-    nat, mangle = Table(), Table()
+    raw, nat, mangle = Table(), Table(), Table()
     if mine:
+        _write_raw(raw, mine)
         _write_nat(nat, mine)
         _write_mangle(mangle, mine)
-    return {"mangle": mangle, "nat": nat}
+    return {"raw": raw, "mangle": mangle, "nat": nat}
+
+
+def _write_raw(raw: Table, entries: list[SourceNat]) -> None:
+    services = service_addresses(entries)
+    if services:
+        raw.jumps.append(f"PREROUTING -j {_ABSENT}")
+        raw.chains[_ABSENT] = [
+            f"-d {_host(a)} -m addrtype ! --dst-type LOCAL -j CT --notrack" for a in services
+        ]
 
 
 def _write_nat(nat: Table, entries: list[SourceNat]) -> None:
@@ -157,7 +171,7 @@ def _table_script(name: str, wanted: Table, there: Table) -> Iterator[str]:
 # --- and back -------------------------------------------------------------------------------------
 
 
-def saved(text: str, names: Collection[str] = ("mangle", "nat")) -> Tables:
+def saved(text: str, names: Collection[str] = ("raw", "mangle", "nat")) -> Tables:
     """What is lvsha's of these tables, in the words of iptables-save."""
     found = {name: Table() for name in names}
     table = Table()

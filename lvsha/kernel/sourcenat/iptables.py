@@ -1,7 +1,7 @@
 """Source NAT by iptables, where the kernel has no nf_tables: one restore a change.
 
-The older firewall (`iptables-legacy`) replaces each of its tables at one stroke, mangle first and then
-nat: the guard stands before there is anything to guard. With --noflush nothing is touched but the
+The older firewall (`iptables-legacy`) replaces each of its tables at one stroke, raw and mangle first and
+then nat: the guard stands before there is anything to guard. With --noflush nothing is touched but the
 chains that the input names.
 """
 

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lvsha.model import Address, SourceNat
+from lvsha.model import Address, AddressKey, SourceNat
 
 SEED = 0x6C767368
 """Constant for ever: another one would break every connection at the first failover after an upgrade."""
@@ -42,6 +43,12 @@ class Pool:
 def pool_of(entry: SourceNat) -> Pool:
     """The pool of a service."""
     return Pool(entry.addresses, entry.strip_timestamps)
+
+
+def service_addresses(entries: Iterable[SourceNat]) -> list[Address]:
+    """The addresses of services, in order; where a firewall mark is the service, nobody knows them."""
+    keys = (entry.service for entry in entries)
+    return sorted({key.address for key in keys if isinstance(key, AddressKey)}, key=int)
 
 
 def local_address(client: Address, addresses: tuple[Address, ...], *, bits: int = 128) -> Address:

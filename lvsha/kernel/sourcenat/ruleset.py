@@ -7,6 +7,7 @@ For each family that is in use one table, `ip lvsha` or `ip6 lvsha`, which is lv
     chain pool_NAME     snat to jhash client mod N seed S map { 0 : LIP, 1 : LIP ... }
     chain guard         prerouting: drops what a server sends to a local address out of the blue
     chain strip         postrouting, after the source NAT: takes TCP timestamps out of a SYN
+    chain absent        prerouting, before connection tracking: none for a service that is held elsewhere
 
 IPVS has rewritten a packet's destination by the time it comes to postrouting, but never the
 original direction of its conntrack entry (ip_vs_update_conntrack(), net/netfilter/ipvs/
@@ -17,6 +18,12 @@ service's other modes are not found and stay as they are.
 The guard is for a failover. What a server says before its client does meets a director without a
 conntrack entry; taken for something new it would be answered by a reset. Dropped, it is said
 again, and by then the client has spoken.
+
+So is the chain `absent`. While an address moves, its packets still come to the director that has
+let it go, and to the other one before it is there (the kernel puts the local route of an IPv6 address
+in place later, addrconf_dad_work() in net/ipv6/addrconf.c). Either would forward them: the first with the
+source translated, as the entry says, so that the second takes them for another client's; the second
+with an entry that says nothing of source NAT, which is the connection's for the rest of its life.
 """
 
 from __future__ import annotations
@@ -24,7 +31,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from lvsha.kernel.sourcenat.pool import SEED, Pool, pool_of
+from lvsha.kernel.sourcenat.pool import SEED, Pool, pool_of, service_addresses
 from lvsha.model import (
     Family,
     FwmarkKey,
@@ -37,6 +44,8 @@ NAME = "lvsha"
 FAMILIES = {Family.IPV4: "ip", Family.IPV6: "ip6"}
 
 _TRANSPORT = ["tcp", "udp"]
+_BEFORE_TRACKING = -300
+"""NF_IP_PRI_RAW; NF_IP_PRI_CONNTRACK is -200."""
 _BEFORE_SOURCE_NAT, _AFTER_SOURCE_NAT = 90, 110
 """NF_IP_PRI_NAT_SRC is 100: the first chain that has a say about a connection's source has it alone."""
 _MANGLE = -150
@@ -73,6 +82,11 @@ class _Table:
             yield self._set("stripped", (a for pool in stripped for a in pool.addresses))
         yield self._set("locals", (a for pool in self._pools.values() for a in pool.addresses))
         yield self._set("servers", (server.address for e in self._entries for server in e.servers))
+        services = service_addresses(self._entries)
+        if services:
+            yield self._hook("absent", "filter", "prerouting", _BEFORE_TRACKING)
+            yield self._set("addresses", services)
+            yield self._rule("absent", *self._absent())
         yield from self._dispatch()
         yield from (self._rule(f"{POOL}{name}", self._snat(pool)) for name, pool in self._pools.items())
         yield self._rule("guard", *self._guard())
@@ -129,6 +143,12 @@ class _Table:
         yield _match(_payload(self._ip, "saddr"), "@servers")
         yield {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": ["invalid", "new"]}}
         yield {"drop": None}
+
+    def _absent(self) -> Iterator[Object]:
+        yield _match(_payload(self._ip, "daddr"), "@addresses")
+        kind = {"fib": {"result": "type", "flags": ["daddr"]}}
+        yield {"match": {"op": "!=", "left": kind, "right": "local"}}
+        yield {"notrack": None}
 
     def _strip(self) -> Iterator[Object]:
         flags = {"&": [_payload("tcp", "flags"), ["fin", "syn", "rst", "ack"]]}

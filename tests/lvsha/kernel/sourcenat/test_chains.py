@@ -46,6 +46,16 @@ def test_a_script_touches_what_is_lvshas_only() -> None:
         assert all("LVSHA-" in line for line in lines)
 
 
+def test_only_who_holds_an_address_tracks_its_packets() -> None:
+    """Each service's address has a line, once; a firewall mark has none, and alone needs no chain."""
+    raw = tables(Family.IPV4, ENTRIES)["raw"]
+    assert raw.jumps == ["PREROUTING -j LVSHA-ABSENT"]
+    assert raw.chains["LVSHA-ABSENT"] == [
+        f"-d 192.0.2.{n}/32 -m addrtype ! --dst-type LOCAL -j CT --notrack" for n in (100, 101)
+    ]
+    assert tables(Family.IPV4, [MARK])["raw"] == NONE["raw"]
+
+
 def test_jumps_come_first_and_once() -> None:
     """A jump is put before the lines of others; one that is there is left, a second one is taken out."""
     wanted = tables(Family.IPV4, [WEB])

@@ -6,7 +6,7 @@ from typing import Any
 
 from lvsha.kernel.sourcenat.ruleset import table
 from lvsha.model import Family
-from tests.lab.source_nats import DNS, ENTRIES, SIX, WEB
+from tests.lab.source_nats import DNS, ENTRIES, MARK, SIX, WEB
 
 
 def names(objects: list[dict[str, Any]], kind: str) -> list[str]:
@@ -28,12 +28,25 @@ def test_families_are_apart() -> None:
 
 
 def test_only_what_is_needed() -> None:
-    """Maps of a kind of service, and the chain for timestamps, are there only if something is in them."""
+    """Maps of a kind of service, and the chains for few, are there only if something is in them."""
     assert names(table(Family.IPV4, [DNS]), "map") == ["services"]
     assert "strip" not in names(table(Family.IPV4, [DNS]), "chain")
     assert "strip" in names(table(Family.IPV4, [DNS, WEB]), "chain")
+    assert "absent" not in names(table(Family.IPV4, [MARK]), "chain")
+    assert "absent" in names(table(Family.IPV4, [MARK, WEB]), "chain")
     maps = {"services", "services_of_every_port", "marks", "marks_of_every_port"}
     assert {*names(table(Family.IPV4, ENTRIES), "map")} == maps
+
+
+def test_only_who_holds_an_address_tracks_its_packets() -> None:
+    """The addresses of services, each once, go without an entry where they are not local."""
+    objects = table(Family.IPV4, ENTRIES)
+    (addresses,) = [each["set"] for each in objects if each.get("set", {}).get("name") == "addresses"]
+    assert addresses["elem"] == ["192.0.2.100", "192.0.2.101"]
+    (rule,) = [each["rule"] for each in objects if each.get("rule", {}).get("chain") == "absent"]
+    *conditions, statement = rule["expr"]
+    assert [condition["match"]["right"] for condition in conditions] == ["@addresses", "local"]
+    assert statement == {"notrack": None}
 
 
 def test_services_that_share_a_pool_share_its_chain() -> None:
