@@ -47,6 +47,7 @@ from lvsha.daemon.takeover import Takeover
 from lvsha.daemon.tasks import brief, eternal
 from lvsha.desired import source_nats, unaccepted
 from lvsha.errors import KernelError, UnavailableError
+from lvsha.kernel.rules_watch import RulesWatch
 from lvsha.log import Journal, emit, listening, setup
 from lvsha.model import Role, ServiceKey
 from lvsha.store import sweep
@@ -282,6 +283,7 @@ class Supervisor:
             "overrides": self._expire(),
             "drains": self._drains.run(),
             "settings": self._keep_settings(),
+            "rules": self._watch_rules(),
             "pair": self._pair.run(),
             "come back": self._come_back(),
             "takeover": self._takeover.run(),
@@ -436,6 +438,25 @@ class Supervisor:
         while True:
             await asyncio.sleep(self._director.config.ipvs.look)
             self._set()
+
+    async def _watch_rules(self) -> None:
+        """Look at once when somebody has taken rules away; where nobody tells, the next look finds out."""
+        loop, news = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            watch = RulesWatch()
+        except OSError:
+            await loop.create_future()
+            return
+        with contextlib.closing(watch):
+            loop.add_reader(watch.fileno(), news.set)
+            try:
+                while True:
+                    await news.wait()
+                    news.clear()
+                    if watch.receive():
+                        self._reconciler.look()
+            finally:
+                loop.remove_reader(watch.fileno())
 
     def _there(self, key: ServiceKey) -> bool:
         return key in self._reconciler.observed.services

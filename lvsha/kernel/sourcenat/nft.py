@@ -1,8 +1,8 @@
 """Source NAT by nftables' own program: `nft -j`, one transaction a change.
 
 A table is replaced by deleting and adding it in one transaction, which the kernel makes visible at
-one stroke: no packet meets half of it. Connections that have their source NAT keep it, whatever
-becomes of the rules.
+one stroke: no packet meets half of it. Connections that have their source NAT keep it, whatever the
+new rules say, as long as there are some.
 """
 
 from __future__ import annotations
