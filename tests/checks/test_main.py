@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from checks.__main__ import main
-from tests.lab.targets import Pki, Serve, Servers
+from tests.lab.targets import Pki, Serve, Servers, by_command
 
 
 async def command(*arguments: str) -> tuple[int | None, str, str]:
@@ -29,6 +29,7 @@ async def ok(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
 
+@by_command
 async def test_good(serve: Serve) -> None:
     """A good target is 0, and one line."""
     port = await serve(ok)
@@ -38,6 +39,7 @@ async def test_good(serve: Serve) -> None:
     assert f" ms  GET http://127.0.0.1:{port}/x answered 200, " in out
 
 
+@by_command
 async def test_bad(closed_port: int) -> None:
     """A bad target is 1, for each of several probes a line."""
     arguments = ("tcp", f"127.0.0.1:{closed_port}", "--repeat", "3", "--interval", "0.01")
@@ -46,6 +48,7 @@ async def test_bad(closed_port: int) -> None:
     assert out.count("FAILED ") == out.count("refused (RST: nothing listens there)") == 3
 
 
+@by_command
 async def test_nested_settings(servers: Servers, pki: Pki) -> None:
     """The settings within settings have options too."""
     port = await servers.serve(ok, context=pki.server(pki.good))
@@ -57,6 +60,7 @@ async def test_nested_settings(servers: Servers, pki: Pki) -> None:
     assert (await command("http", target, "--tls", "--timeout", "2"))[0] == 1
 
 
+@by_command
 async def test_headers(serve: Serve) -> None:
     """Pairs are given as NAME=VALUE, as often as wanted."""
     port = await serve(ok)
@@ -111,6 +115,7 @@ def test_help(capsys: pytest.CaptureFixture[str], kind: str) -> None:
     assert "ADDRESS[:PORT]" in out
 
 
+@by_command
 async def test_interrupted() -> None:
     """Ctrl-C ends it without a traceback."""
     arguments = ("-m", "checks", "ping", "127.0.0.1", "--repeat", "0")

@@ -16,7 +16,7 @@ from checks.realserver import Realserver
 from tests.lab.network import Node, topology
 from tests.lab.process import Result, run
 from tests.lab.sshd import Sshd, start_sshd
-from tests.lab.targets import Probe
+from tests.lab.targets import Probe, by_command
 from tests.lab.targets import Sshd as Loopback
 
 VIP = "192.0.2.100"
@@ -104,6 +104,7 @@ async def serving(directory: Path, options: str = "") -> AsyncIterator[Server]:
         yield Server(net["rs1"], await start_sshd(net["rs1"], directory, options=options), net["lb1"])
 
 
+@by_command
 @pytest.mark.net
 async def test_a_server_becomes_ready(tmp_path: Path) -> None:
     """Step by step, as one follows what the details say."""
@@ -129,6 +130,7 @@ async def test_a_server_becomes_ready(tmp_path: Path) -> None:
         assert "default route (IPv4) is via 10.0.1.1" in last.output
 
 
+@by_command
 @pytest.mark.net
 async def test_a_key_that_can_do_nothing_else(tmp_path: Path) -> None:
     """The script as a forced command: what the director sends is not read, what it is told is the same."""
@@ -139,6 +141,7 @@ async def test_a_key_that_can_do_nothing_else(tmp_path: Path) -> None:
         assert "net.ipv4.conf.back.arp_ignore is 0" in result.output
 
 
+@by_command
 @pytest.mark.net
 @pytest.mark.parametrize(
     ("command", "told"),

@@ -20,6 +20,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import pytest
 import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -35,6 +36,8 @@ Serve = Callable[..., Awaitable[int]]
 """`port = await serve(conversation)`"""
 Answer = Callable[[bytes], Iterable[bytes]]
 Probe = Callable[..., Coroutine[Any, Any, Outcome]]
+by_command = pytest.mark.asyncio(loop_factories=["asyncio"])
+"""The probe is a process of its own with a loop of its own: once is enough."""
 
 
 class Servers:
