@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lvsha.errors import InputError
-from lvsha.overrides import Kind, Override, Overrides, Selector
+from lvsha.overrides import Kind, Override, Overrides, Record, Selector
 from lvsha.peer.messages import About, Alive, Complete, Message, Reason, Records, RefusedError
 from lvsha.peer.protocol import FRAME, GREETING, NONCE, Role, Session
 
@@ -137,11 +137,9 @@ def test_a_stranger_learns_nothing_made_with_the_key() -> None:
 def test_a_message_that_is_too_long_is_not_sent() -> None:
     """It would only be refused over there."""
     wire = wired()
-    many = Overrides()
-    for number in range(2000):
-        many = many.put(Override(Selector(server=f"rs{number}"), Kind.DRAIN))
+    many = tuple(Record(Override(Selector(server=f"rs{n}"), Kind.DRAIN)) for n in range(2000))
     with pytest.raises(InputError, match="too long"):
-        wire.dialer.send(Records(many))
+        wire.dialer.send(Records(Overrides(many)))
 
 
 # --- who is not believed ----------------------------------------------------------------------------
