@@ -413,8 +413,12 @@ class Supervisor:
         with contextlib.suppress(KernelError):
             await self._reconciler.looked()
         self._monitor.follow(self._director.targets)
-        self._want_speaker(config)
+        if config.vrrp:
+            self._want_speaker(config)
         await self._pair.reconfigure(config)
+        if not config.vrrp:
+            # Not before it has let go of every instance: its end would be a loss.
+            self._want_speaker(config)
         await self._peers.reconfigure()
         gc.freeze()
 

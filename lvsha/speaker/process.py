@@ -85,6 +85,8 @@ class Process:
         """From the first look at the kernel to the last address that is removed."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._speaker.stopping.set)
+        # A reload is the director's; whoever signals every process of this name does not mean to end one.
+        self._loop.add_signal_handler(signal.SIGHUP, lambda: None)
         self._loop.add_reader(self._watch.fileno(), self._read)
         await self._look()
         async with asyncio.TaskGroup() as tasks:

@@ -236,7 +236,7 @@ class Shell:
             instance.send(advert)
 
     def _enter(self, state: State, why: str) -> None:
-        self.why, self.since = why, time.time()
+        self.why, self.since = self._reason(why) if state is State.FAULT else why, time.time()
         # Before an address is put: what comes in for it is to find a director.
         if state is State.MASTER:
             self._node.directing.began(self.key)
@@ -269,6 +269,11 @@ class Shell:
         """
         longest = max(spec.interval for spec in self.specs)
         return SETTLE + (longest if state is State.INITIAL else 4 * longest)
+
+    def _reason(self, why: str) -> str:
+        """What is wrong; the election knows only what it is that it depends on."""
+        wrong = [f"{name}: {what}" for name, i in self.instances.items() for what in i.faults.values()]
+        return "; ".join(wrong) or why
 
     def keep_time(self) -> None:
         """Keep when the group advertised last, for a process after this one."""

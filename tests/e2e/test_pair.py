@@ -51,6 +51,7 @@ async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
         lb1 = await stack.enter_async_context(directing(net["lb1"], PAIR, tmp_path, name="lb1"))
         lb2 = await stack.enter_async_context(directing(net["lb2"], PAIR, tmp_path, name="lb2"))
         await lb1.event("role.changed", role="master")
+        await lb1.event("vip.added")
         yield Pair(net, lb1, lb2)
 
 
@@ -120,6 +121,19 @@ async def test_a_held_node_comes_back_held(pair: Pair) -> None:
     assert (shown["state"], shown["held"]) == ("backup", True)
     assert (await pair.lb1.cli("release")).status == 0
     await pair.lb1.event("role.changed", role="master")
+
+
+async def test_instances_that_are_taken_away_alarm_nobody(pair: Pair) -> None:
+    """A configuration without VRRP has the speaker end in good order: it is not lost."""
+    mark = await pair.lb1.mark()
+    await pair.lb1.reload("")
+    await pair.lb1.event("reload.done", since=mark)
+    await pair.lb2.event("role.changed", role="master")
+    await pair.lb1.event("vip.removed", since=mark)
+    assert pair.holders() == ["lb2"]
+    assert pair.lb1.process is not None
+    said = pair.lb1.process.events[mark:]
+    assert [e["event"] for e in said if e["severity"] == "critical"] == []
 
 
 async def test_an_orderly_stop_alarms_nobody(pair: Pair) -> None:

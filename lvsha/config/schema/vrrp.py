@@ -137,7 +137,7 @@ class ScriptTrack(_Tracked):
     fall: Threshold = 1
     """Failures in a row that count."""
     user: Annotated[str, Field(min_length=1, max_length=32)] | None = None
-    """User it runs as. Default: the daemon's."""
+    """User it runs as. Default: nobody. As root only a program that none but root can change."""
 
 
 class FileTrack(Table):

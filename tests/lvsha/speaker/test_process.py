@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
 
 from lvsha.speaker.messages import State
@@ -79,6 +82,17 @@ async def test_a_killed_speaker_that_comes_back_late_is_backup(pair: Pair) -> No
         await comings.went(VIP)
     assert lb1.roles[before].state is State.BACKUP
     await lb1.become(State.MASTER)
+
+
+async def test_a_hangup_is_not_for_the_speaker(pair: Pair, net: Network) -> None:
+    """SIGHUP to every process of that name, as keepalived's users are used to, is a reload and no death."""
+    lb1, _ = pair
+    await elect(pair)
+    os.kill(lb1.pid, signal.SIGHUP)
+    with hearing(net["client"]) as ears:
+        for _ in range(3):
+            await ears.next(source="192.0.2.1")
+    assert (await lb1.status()).transitions == 1
 
 
 async def test_a_clean_stop_resigns_first(pair: Pair, net: Network) -> None:
