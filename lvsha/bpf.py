@@ -10,6 +10,7 @@ import ctypes
 import socket
 import struct
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 SO_ATTACH_FILTER = 26
 """include/uapi/asm-generic/socket.h; Python does not name it."""
@@ -24,6 +25,10 @@ _LDX_NUMBER = 0x01
 _LDX_MEMORY = 0x61
 _LDX_HEADER_LENGTH = 0xB1
 """X = 4 * (P[k] & 0xf): the length of an IPv4 header."""
+_XOR_X = 0xAC
+_MULTIPLY = 0x24
+_SHIFT_RIGHT = 0x74
+_MODULO = 0x94
 _ST = 0x02
 _TAX = 0x07
 _JEQ = 0x15
@@ -106,6 +111,35 @@ def _port(start: int, kinds: Kinds) -> list[Step]:
         where = _NESTED_ATTRIBUTE
     # Behind the attribute's length and kind.
     return [*program, (_TAX, 0, 0, 0), (_LD_HALF_INDIRECT, 0, 0, 4)]
+
+
+MIX: Final = ((0x9E3779B1, 16), (0x85EBCA6B, 13))
+"""A factor and a shift for each word of an address, and for the end."""
+
+
+def share(number: int, total: int, seed: int) -> list[Step]:
+    """IPv6 packets whose source has this share of `total`: by a hash of all of its address.
+
+    As `lvsha.kernel.sourcenat.pool.mixture` does it. At most 64 steps, which is what xt_bpf takes
+    (XT_BPF_MAX_NUM_INSTR); Jenkins' hash would be twice as many.
+    """
+    program: list[Step] = [(_LDX_NUMBER, 0, 0, seed)]
+    for word in range(4):
+        # RFC 8200, section 3: the source begins at octet 8.
+        program += [(_LD_WORD, 0, 0, 8 + 4 * word), (_XOR_X, 0, 0, 0), *_mixed(*MIX[0]), (_TAX, 0, 0, 0)]
+    program += [*_mixed(*MIX[1]), (_MODULO, 0, 0, total)]
+    return [*program, (_JEQ, 0, 1, number), (_RET, 0, 0, _ACCEPT), (_RET, 0, 0, 0)]
+
+
+def _mixed(factor: int, shift: int) -> list[Step]:
+    """A = A * factor, and that xor itself shifted."""
+    shifted: list[Step] = [(_ST, 0, 0, 0), (_SHIFT_RIGHT, 0, 0, shift), (_LDX_MEMORY, 0, 0, 0)]
+    return [(_MULTIPLY, 0, 0, factor), *shifted, (_XOR_X, 0, 0, 0)]
+
+
+def text(program: list[Step]) -> str:
+    """As iptables has it: the number of steps, and each in decimals."""
+    return ",".join([str(len(program)), *(" ".join(map(str, step)) for step in program)])
 
 
 def nothing() -> list[Step]:

@@ -21,6 +21,7 @@ from lvsha.desired import source_nats
 from lvsha.errors import KernelError
 from lvsha.kernel.ipvs.connections import Connection, connections
 from lvsha.kernel.sourcenat.located import located
+from lvsha.kernel.sourcenat.pool import Share
 from lvsha.kernel.sysctl import SysctlError, read
 from lvsha.log import emit
 from lvsha.model import Address, Protocol, SourceNat
@@ -57,7 +58,7 @@ def tracked() -> tuple[int, int] | None:
 class Room:
     """Counts for ever; `used` is for whoever asks.
 
-    `client_bits`: see `Rules`; `found`: the connections that IPVS has, read in a thread; `room`: entries of
+    `share`: see `Rules`; `found`: the connections that IPVS has, read in a thread; `room`: entries of
     connection tracking, and how many there may be; `collisions`: how many ports had to be changed, and how
     many of those connections are alive.
     """
@@ -65,7 +66,7 @@ class Room:
     def __init__(
         self,
         config: Callable[[], Config],
-        client_bits: Callable[[], int],
+        share: Callable[[], Share],
         found: Callable[[], Iterable[Connection]] = connections,
         room: Callable[[], tuple[int, int] | None] = tracked,
         collisions: Callable[[], tuple[int, int]] = lambda: (0, 0),
@@ -73,7 +74,7 @@ class Room:
         self.used: Counter[Use] = Counter()
         """Ports in use as of the latest count."""
         self._config = config
-        self._client_bits = client_bits
+        self._share = share
         self._found = found
         self._room = room
         self._collisions = collisions
@@ -103,9 +104,9 @@ class Room:
         self.used = Counter()
         if not entries:
             return
-        bits = self._client_bits()
+        share = self._share()
         try:
-            self.used = await asyncio.to_thread(lambda: count(self._found(), entries, bits))
+            self.used = await asyncio.to_thread(lambda: count(self._found(), entries, share))
         except KernelError as error:
             emit("connections.lost", error=str(error))
         for use, number in self.used.items():
@@ -126,9 +127,8 @@ class Room:
         return True
 
 
-def count(found: Iterable[Connection], entries: Iterable[SourceNat], client_bits: int) -> Counter[Use]:
+def count(found: Iterable[Connection], entries: Iterable[SourceNat], share: Share) -> Counter[Use]:
     """The ports that connections use, those that are closing included: their ports are taken still."""
     return Counter(
-        Use(local, one.protocol, one.server, one.server_port)
-        for one, local in located(found, entries, client_bits)
+        Use(local, one.protocol, one.server, one.server_port) for one, local in located(found, entries, share)
     )

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from lvsha.errors import KernelError
 from lvsha.kernel.ipvs import Failure, StepError
 from lvsha.kernel.sourcenat import Rules, choose
+from lvsha.kernel.sourcenat.pool import Share, by_nft
 from lvsha.model import ServerKey, ServiceKey, SourceNatState
 from lvsha.plan import AddServer, SetSourceNat, Step
 
@@ -29,9 +30,9 @@ class SourceNatTable:
         """Servers whose source NAT could not be put in place, and why."""
 
     @property
-    def client_bits(self) -> int:
-        """How many leading bits of a client's address decide about its local address."""
-        return self._rules.client_bits if self._rules is not None else 128
+    def share(self) -> Share:
+        """How the firewall chooses a client's local address."""
+        return self._rules.share if self._rules is not None else by_nft
 
     async def observe(self) -> SourceNatState:
         """What is there. A firewall that cannot be asked is a state that has to be put right."""

@@ -217,10 +217,10 @@ class Supervisor:
         probes = Probes(lambda: self._director.config, self._there, self._reconciler.looked)
         self._monitor = Monitor(self._director.report, probe=probes.probe)
         source_nat = self._table.source_nat
-        self._takeover = Takeover(lambda: self._director.config, lambda: source_nat.client_bits)
+        self._takeover = Takeover(lambda: self._director.config, lambda: source_nat.share)
         self._room = Room(
             lambda: self._director.config,
-            lambda: source_nat.client_bits,
+            lambda: source_nat.share,
             collisions=lambda: (self._collisions.seen, len(self._collisions.known)),
         )
         self._pair = Pair(config, self._director.in_service, self._takeover.began)

@@ -28,6 +28,7 @@ from lvsha.kernel.conntrack import Conntrack, Flow
 from lvsha.kernel.ipvs.connections import Connection, connections
 from lvsha.kernel.netlink import Refusal
 from lvsha.kernel.sourcenat.located import located
+from lvsha.kernel.sourcenat.pool import Share
 from lvsha.log import emit
 from lvsha.model import SourceNat
 
@@ -42,17 +43,17 @@ SLICE = 2048
 class Takeover:
     """Waits for this node to become master.
 
-    `client_bits`: see `Rules`; `found`: the connections that IPVS has, read in a thread.
+    `share`: see `Rules`; `found`: the connections that IPVS has, read in a thread.
     """
 
     def __init__(
         self,
         config: Callable[[], Config],
-        client_bits: Callable[[], int],
+        share: Callable[[], Share],
         found: Callable[[], Iterable[Connection]] = connections,
     ) -> None:
         self._config = config
-        self._client_bits = client_bits
+        self._share = share
         self._found = found
         self._due = asyncio.Event()
 
@@ -77,8 +78,8 @@ class Takeover:
         entries = source_nats(self._config())
         if not entries:
             return
-        begun, bits = time.monotonic(), self._client_bits()
-        wanted = await asyncio.to_thread(lambda: list(flows(self._found(), entries, bits)))
+        begun, share = time.monotonic(), self._share()
+        wanted = await asyncio.to_thread(lambda: list(flows(self._found(), entries, share)))
         made, refused = await _make(wanted)
         if made:
             seconds = round(time.monotonic() - begun, 3)
@@ -97,8 +98,8 @@ async def _make(wanted: list[Flow]) -> tuple[int, list[Refusal]]:
     return len(wanted) - len(refusals), [r for r in refusals if r.errno != errno.EEXIST]
 
 
-def flows(found: Iterable[Connection], entries: Iterable[SourceNat], client_bits: int) -> Iterator[Flow]:
+def flows(found: Iterable[Connection], entries: Iterable[SourceNat], share: Share) -> Iterator[Flow]:
     """The connections of mode fullnat that have something to lose."""
-    for one, local in located(found, entries, client_bits):
+    for one, local in located(found, entries, share):
         if one.state in STATES:
             yield Flow(*one[:7], local=local, lifetime=one.expires)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from lvsha.errors import KernelError
+from lvsha.kernel.sourcenat.pool import Share, by_iptables
 
 
 @dataclass
@@ -26,7 +27,7 @@ class FakeFirewall:
     absent: bool = False
     asked: int = 0
     name: str = "firewall"
-    client_bits: int = 32
+    share: Share = by_iptables
 
     @property
     def state(self) -> Any:

@@ -150,12 +150,9 @@ async def site(directory: Path, text: str) -> AsyncIterator[Site]:
         yield Site(net, lb1, lb2, servers, await start_client(net["client"]))
 
 
-def local(client: str, pool: Sequence[str] = POOL, *, bits: int = 128) -> str:
-    """The local address that a client gets: jhash() of include/linux/jhash.h, and reciprocal_scale().
-
-    `bits`: how much of the client's address counts.
-    """
-    packed = ip_address(client).packed[: bits // 8]
+def local(client: str, pool: Sequence[str] = POOL) -> str:
+    """The local address that a client gets: jhash() of include/linux/jhash.h, and reciprocal_scale()."""
+    packed = ip_address(client).packed
     words = struct.unpack(f"<{len(packed) // 4}I", packed)
     a = b = c = (0xDEADBEEF + len(packed) + 0x6C767368) & 0xFFFFFFFF
     while len(words) > 3:
@@ -185,13 +182,16 @@ def _final(a: int, b: int, c: int) -> int:
     return b
 
 
-async def syn(net: Network, client: Client, address: str, source: str) -> str:
-    """The first packet of a connection that reaches rs1 from a local address, as tcpdump shows it."""
-    words = f"src host {source} and dst port 7007"
+async def syn(net: Network, client: Client, address: str, seen: str, *, source: str | None = None) -> str:
+    """The first packet of a connection that reaches rs1 from a local address, as tcpdump shows it.
+
+    `source`: the client's address, where it has several.
+    """
+    words = f"src host {seen} and dst port 7007"
     dump = await spawn(net["rs1"], "tcpdump", "-nlc", "1", "-i", "back", *words.split())
     await dump.line("listening on")
     for _ in range(2):
-        await client.ask(address, ECHO, "tcp")
+        await client.served(address, ECHO, "tcp", source=source)
     await dump.wait()
     (packet,) = dump.output
     assert "Flags [S]" in packet

@@ -27,6 +27,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
+from lvsha import bpf
 from lvsha.kernel.sourcenat.pool import SEED, Pool, pool_of, service_addresses
 from lvsha.model import (
     Address,
@@ -130,10 +131,15 @@ def _shares(addresses: tuple[Address, ...]) -> Iterator[str]:
         yield f"-j SNAT --to-source {addresses[0]}"
         return
     for number, address in enumerate(addresses):
-        yield (
-            f"-m cluster --cluster-local-nodemask {1 << number:#010x} --cluster-total-nodes {len(addresses)}"
-            f" --cluster-hash-seed {SEED:#010x} -j SNAT --to-source {address}"
-        )
+        yield f"{_share(number, len(addresses), address)} -j SNAT --to-source {address}"
+
+
+def _share(number: int, total: int, address: Address) -> str:
+    """The packets of a share of the clients; see `pool`."""
+    if address.version == 6:
+        return f'-m bpf --bytecode "{bpf.text(bpf.share(number, total, SEED))}"'
+    nodes = f"--cluster-local-nodemask {1 << number:#010x} --cluster-total-nodes {total}"
+    return f"-m cluster {nodes} --cluster-hash-seed {SEED:#010x}"
 
 
 def _host(address: Address) -> str:

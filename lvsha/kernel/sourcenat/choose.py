@@ -8,6 +8,7 @@ from typing import Protocol
 from lvsha.errors import KernelError
 from lvsha.kernel.sourcenat.iptables import Iptables
 from lvsha.kernel.sourcenat.nft import Nft
+from lvsha.kernel.sourcenat.pool import Share
 from lvsha.model import SourceNat, SourceNatState
 
 
@@ -19,8 +20,8 @@ class Rules(Protocol):
         """What an operator calls it."""
 
     @property
-    def client_bits(self) -> int:
-        """How many leading bits of a client's address decide about its local address."""
+    def share(self) -> Share:
+        """How it chooses a client's local address."""
 
     async def observe(self) -> SourceNatState:
         """What is there. Raises KernelError."""

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from lvsha.errors import KernelError
 from lvsha.kernel.sourcenat import chains, program
 from lvsha.kernel.sourcenat.chains import Tables
+from lvsha.kernel.sourcenat.pool import by_iptables
 from lvsha.model import Family, SourceNat, SourceNatState
 
 PROGRAMS = {Family.IPV4: "iptables-legacy", Family.IPV6: "ip6tables-legacy"}
@@ -23,7 +24,7 @@ class Iptables:
     """The chains LVSHA-*, of both families. Satisfies `Rules`."""
 
     name = "iptables"
-    client_bits = 32
+    share = staticmethod(by_iptables)
 
     def __init__(self) -> None:
         self._known: dict[Family, tuple[Tables, SourceNatState]] = {}

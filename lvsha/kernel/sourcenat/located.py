@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from lvsha.kernel.ipvs.connections import Connection
-from lvsha.kernel.sourcenat.pool import local_address
+from lvsha.kernel.sourcenat.pool import Share, local_address
 from lvsha.model import Address, AddressKey, FwmarkKey, Protocol, ServerKey, SourceNat
 
 
 def located(
-    found: Iterable[Connection], entries: Iterable[SourceNat], client_bits: int
+    found: Iterable[Connection], entries: Iterable[SourceNat], share: Share
 ) -> Iterator[tuple[Connection, Address]]:
     """The connections of mode fullnat, each with its local address."""
-    search = _Search(entries, client_bits)
+    search = _Search(entries, share)
     for one in found:
         # A template of persistence has no port of the client's, and no packets.
         pool = search.pool(one) if one.client_port else None
@@ -28,21 +28,21 @@ def located(
 class _Pool:
     """A pool, and who was found to have which address of it."""
 
-    def __init__(self, addresses: tuple[Address, ...], client_bits: int) -> None:
-        self._addresses, self._bits = addresses, client_bits
+    def __init__(self, addresses: tuple[Address, ...], share: Share) -> None:
+        self._addresses, self._share = addresses, share
         self._known: dict[Address, Address] = {}
 
     def local(self, client: Address) -> Address:
         local = self._known.get(client)
         if local is None:
-            local = self._known[client] = local_address(client, self._addresses, bits=self._bits)
+            local = self._known[client] = local_address(client, self._addresses, self._share)
         return local
 
 
 class _Search:
     """Finds the pool of a connection. One of a firewall mark is known by its server alone."""
 
-    def __init__(self, entries: Iterable[SourceNat], client_bits: int) -> None:
+    def __init__(self, entries: Iterable[SourceNat], share: Share) -> None:
         self._services: dict[AddressKey, SourceNat] = {}
         self._marked: dict[ServerKey, SourceNat] = {}
         for entry in entries:
@@ -51,7 +51,7 @@ class _Search:
             else:
                 self._services[entry.service] = entry
         every = {*self._services.values(), *self._marked.values()}
-        self._pools = {addresses: _Pool(addresses, client_bits) for addresses in {e.addresses for e in every}}
+        self._pools = {addresses: _Pool(addresses, share) for addresses in {e.addresses for e in every}}
         self._known: dict[tuple[object, ...], _Pool | None] = {}
         """By all that tells connections apart, except the client."""
 

@@ -14,6 +14,7 @@ from collections.abc import Collection
 
 from lvsha.errors import KernelError
 from lvsha.kernel.sourcenat import listing, program
+from lvsha.kernel.sourcenat.pool import by_nft
 from lvsha.kernel.sourcenat.ruleset import FAMILIES, NAME, Object, table
 from lvsha.model import Family, SourceNat, SourceNatState
 
@@ -25,7 +26,7 @@ class Nft:
     """The tables `ip lvsha` and `ip6 lvsha`. Satisfies `Rules`."""
 
     name = "nftables"
-    client_bits = 128
+    share = staticmethod(by_nft)
 
     def __init__(self) -> None:
         self._there: dict[Family, bool] = dict.fromkeys(FAMILIES, True)

@@ -8,17 +8,19 @@ stranger to its server.
 
 For IPv4 the two are one function, and a director with one may stand beside a director with the other.
 Of an IPv6 address xt_cluster sees the first 32 bits only (xt_cluster_hash_ipv6() is given
-NF_CT_TUPLE_L3SIZE, which counts words, as if it counted bytes): the clients of one provider get one
-address, and a pair has to have the same firewall on both sides.
+NF_CT_TUPLE_L3SIZE, which counts words, as if it counted bytes), so that all clients of a provider would
+get one address. There iptables is given a program of ours (`bpf.share`), which hashes all of it, but not as
+nf_tables does: a pair has to have the same firewall on both sides.
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from lvsha import bpf
 from lvsha.model import Address, AddressKey, SourceNat
 
 SEED = 0x6C767368
@@ -51,15 +53,36 @@ def service_addresses(entries: Iterable[SourceNat]) -> list[Address]:
     return sorted({key.address for key in keys if isinstance(key, AddressKey)}, key=int)
 
 
-def local_address(client: Address, addresses: tuple[Address, ...], *, bits: int = 128) -> Address:
-    """The address of a pool that a client gets, as the kernel would choose it.
+Share = Callable[[Address, int], int]
+"""Which of so many addresses a client gets."""
 
-    `bits`: how many leading bits of a client's address count, a multiple of 32 (xt_cluster: 32).
-    """
-    if len(addresses) == 1:
-        return addresses[0]
-    place = jhash(client.packed[: bits // 8], SEED)
-    return addresses[place * len(addresses) >> 32]
+
+def by_nft(client: Address, total: int) -> int:
+    """As nf_tables chooses."""
+    return jhash(client.packed, SEED) * total >> 32
+
+
+def by_iptables(client: Address, total: int) -> int:
+    """As iptables chooses: as nf_tables does, or by our program."""
+    return by_nft(client, total) if client.version == 4 else mixture(client.packed, SEED) % total
+
+
+def local_address(client: Address, addresses: tuple[Address, ...], share: Share) -> Address:
+    """The address of a pool that a client gets."""
+    return addresses[share(client, len(addresses))] if len(addresses) > 1 else addresses[0]
+
+
+def mixture(key: bytes, seed: int) -> int:
+    """The hash of `bpf.share`, for the four words of an address."""
+    mixed = seed
+    for word in struct.unpack(">4I", key):
+        mixed = _mixed(word ^ mixed, *bpf.MIX[0])
+    return _mixed(mixed, *bpf.MIX[1])
+
+
+def _mixed(word: int, factor: int, shift: int) -> int:
+    product = word * factor & _M
+    return product ^ product >> shift
 
 
 def jhash(key: bytes, seed: int) -> int:

@@ -10,6 +10,7 @@ from lvsha.config import Config
 from lvsha.daemon.room import PORTS, Room, Use
 from lvsha.errors import KernelError
 from lvsha.kernel.ipvs.connections import Connection
+from lvsha.kernel.sourcenat.pool import by_nft
 from lvsha.model import Mode, Protocol
 from tests.lab.hearing import Hearing
 from tests.lab.services import config, server, service
@@ -40,7 +41,9 @@ class Desk:
     broken: bool = False
 
     def __post_init__(self) -> None:
-        self.room = Room(lambda: self.config, lambda: 128, self._read, lambda: self.tracked, lambda: (7, 3))
+        self.room = Room(
+            lambda: self.config, lambda: by_nft, self._read, lambda: self.tracked, lambda: (7, 3)
+        )
 
     def _read(self) -> list[Connection]:
         if self.broken:

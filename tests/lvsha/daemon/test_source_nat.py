@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lvsha.daemon.source_nat import SourceNatTable
+from lvsha.kernel.sourcenat.pool import by_iptables, by_nft
 from lvsha.model import Method, Server, SourceNat, SourceNatState
 from lvsha.plan import AddServer, DeleteServer, SetSourceNat
 from tests.lab.fake_firewall import Desk, Stories
@@ -27,12 +28,12 @@ def added(entry: SourceNat) -> list[AddServer]:
     return [AddServer(entry.service, key, SERVER) for key in entry.servers]
 
 
-async def test_the_firewall_says_how_much_of_a_client_decides() -> None:
-    """All of its address, until there is a firewall that can only go by less."""
+async def test_the_firewall_says_how_it_chooses() -> None:
+    """As nf_tables does, until there is one that does otherwise."""
     desk = Desk(TestAsking)
-    assert desk.table.client_bits == 128
+    assert desk.table.share is by_nft
     await desk.table.observe()
-    assert desk.table.client_bits == 32
+    assert desk.table.share is by_iptables
 
 
 async def test_a_server_waits_for_its_source_nat() -> None:

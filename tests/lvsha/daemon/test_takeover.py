@@ -19,6 +19,7 @@ from lvsha.errors import KernelError
 from lvsha.kernel.conntrack import Flow
 from lvsha.kernel.ipvs.connections import Connection
 from lvsha.kernel.netlink import Refusal
+from lvsha.kernel.sourcenat.pool import by_nft
 from lvsha.model import Mode, Protocol
 from tests.lab.hearing import Hearing
 from tests.lab.network import Network
@@ -46,7 +47,7 @@ def namespace() -> Iterator[None]:
 @asynccontextmanager
 async def running(cfg: Config, found: Iterable[Connection]) -> AsyncIterator[Takeover]:
     """A takeover that waits, over these connections."""
-    takeover = Takeover(lambda: cfg, lambda: 128, lambda: found)
+    takeover = Takeover(lambda: cfg, lambda: by_nft, lambda: found)
     task = asyncio.create_task(takeover.run())
     try:
         yield takeover
@@ -61,8 +62,8 @@ def test_what_is_closing_is_let_go() -> None:
     assert entry is not None
     states = ["ESTABLISHED", "FIN_WAIT", "CLOSE_WAIT", "TIME_WAIT", "SYN_RECV", "CLOSE", "NONE"]
     found = [connection(port, state) for port, state in enumerate(states, 1)]
-    assert [flow.client_port for flow in flows(found, [entry], 128)] == [1, 2, 3]
-    (flow, *_) = flows(found, [entry], 128)
+    assert [flow.client_port for flow in flows(found, [entry], by_nft)] == [1, 2, 3]
+    (flow, *_) = flows(found, [entry], by_nft)
     assert (flow.local, flow.server_port, flow.lifetime) == (LOCAL, 8080, 900)
 
 
@@ -95,7 +96,7 @@ async def test_what_the_kernel_refuses_is_told(said: Hearing, monkeypatch: pytes
 
     monkeypatch.setattr(module.Conntrack, "open", Refusing)
     cfg, found = config(WEB), [connection(1001)]
-    await Takeover(lambda: cfg, lambda: 128, lambda: found).take_up()
+    await Takeover(lambda: cfg, lambda: by_nft, lambda: found).take_up()
     assert said.all("connections.taken_up") == []
     assert "refused 1 of 1 entries of connection tracking: EPERM" in said.all("connections.lost")[0]["error"]
 
@@ -107,7 +108,7 @@ async def test_without_the_mode_nothing_is_read(said: Hearing) -> None:
         raise AssertionError("was read")
 
     cfg = config(service(server(1)))
-    await Takeover(lambda: cfg, lambda: 128, unread).take_up()
+    await Takeover(lambda: cfg, lambda: by_nft, unread).take_up()
     assert said == []
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from lvsha.kernel.ipvs.connections import Connection
 from lvsha.kernel.sourcenat.located import located
-from lvsha.kernel.sourcenat.pool import local_address
+from lvsha.kernel.sourcenat.pool import by_iptables, by_nft, local_address
 from lvsha.model import Protocol, SourceNat
 from tests.lab.source_nats import DNS, ENTRIES, EVERY, MARK, SIX, WEB
 
@@ -35,9 +35,9 @@ FOUND: list[tuple[Connection, SourceNat]] = [
 @pytest.mark.parametrize(("one", "entry"), FOUND)
 def test_a_connection_has_its_services_pool(one: Connection, entry: SourceNat) -> None:
     """By the service's address and port, by its address alone, or by its server's."""
-    ((found, local),) = located([one], ENTRIES, 128)
+    ((found, local),) = located([one], ENTRIES, by_nft)
     assert found == one
-    assert local == local_address(one.client, entry.addresses)
+    assert local == local_address(one.client, entry.addresses, by_nft)
 
 
 OTHERS = [
@@ -50,12 +50,13 @@ OTHERS = [
 @pytest.mark.parametrize("one", OTHERS)
 def test_other_connections_have_none(one: Connection) -> None:
     """A server of another mode, another service, a template of persistence."""
-    assert list(located([one], [WEB, DNS], 128)) == []
+    assert list(located([one], [WEB, DNS], by_nft)) == []
 
 
-def test_the_bits_that_count_are_the_firewalls() -> None:
-    """Where only 32 bits of an address count, neighbours get one local address."""
+def test_the_choice_is_the_firewalls() -> None:
+    """Each of them spreads clients of IPv6 over the pool, in its own way."""
     clients = [f"2001:db8:9::{n}" for n in range(1, 30)]
     many = [connection(("2001:db8:1::100", 80), ("2001:db8:2::11", 8080), c) for c in clients]
-    assert len({local for _, local in located(many, [SIX], 32)}) == 1
-    assert len({local for _, local in located(many, [SIX], 128)}) == 2
+    nft, iptables = ([local for _, local in located(many, [SIX], share)] for share in (by_nft, by_iptables))
+    assert {*nft} == {*iptables} == {*SIX.addresses}
+    assert nft != iptables
