@@ -355,7 +355,7 @@ class Controller:
         speaker = self._pair.instances and not self._pair.link.connected
         silent = ["the speaker does not answer"] if speaker else []
         kernel = [f"the kernel does not answer: {self._table.trouble}"] if self._table.trouble else []
-        return (*kernel, *stands, *failed, *silent, *self._peers.warnings())
+        return (*kernel, *stands, *failed, *silent, *self._pair.warnings(), *self._peers.warnings())
 
     def _instances(self, instance: str | None) -> list[str]:
         names = list(self._config.vrrp)

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from lvsha.config import Config, TrackService
+from lvsha.daemon.alarms import Alarms
 from lvsha.daemon.memory import Memory
 from lvsha.daemon.specs import specs, tracker_name
 from lvsha.errors import LvshaError, StateError, UnavailableError
@@ -61,6 +63,7 @@ class Pair:
         self._faulted = asyncio.Event()
         self._memory = Memory(config.state.directory)
         self._held = self._memory.holds()
+        self._alarms = Alarms()
         self._ready = False
         self._preempt = True
         self._told: dict[tuple[str, str], Track] = {}
@@ -85,6 +88,12 @@ class Pair:
         """Return when the fault of some instance has begun, or is over, since the last call."""
         await self._faulted.wait()
         self._faulted.clear()
+
+    def warnings(self) -> list[str]:
+        """What a person should look at, a sentence each."""
+        faults = [f"vrrp.{n} is in fault: {r.why}" for n, r in self.roles.items() if r.state is State.FAULT]
+        held = [f"vrrp.{n} is kept from being master: {why}" for n, why in self._held.items()]
+        return [*faults, *held, *self._alarms.standing(time.monotonic())]
 
     def is_master(self, instance: str) -> bool:
         """Whether this node is master of an instance, as far as the speaker has said."""
@@ -209,6 +218,7 @@ class Pair:
             case RoleChange():
                 self._changed(message)
             case Event(event=name, fields=fields):
+                self._alarms.heard(name, fields, time.monotonic())
                 _pass_on(name, fields)
 
     async def _tell_all(self) -> None:
@@ -240,6 +250,7 @@ class Pair:
         known = self.roles.get(change.instance)
         self.roles[change.instance] = change
         if known is None or known.state is not change.state:
+            self._alarms.moved()
             spec = self.instances.get(change.instance)
             emit(
                 "vrrp.state",

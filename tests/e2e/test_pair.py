@@ -119,6 +119,7 @@ async def test_a_held_node_comes_back_held(pair: Pair) -> None:
     await pair.lb1.event("vrrp.state", state="backup")
     (shown,) = await pair.lb1.ask("GET", "/v1/vrrp")
     assert (shown["state"], shown["held"]) == ("backup", True)
+    assert (await pair.lb1.cli("status", "--check")).status == 1
     assert (await pair.lb1.cli("release")).status == 0
     await pair.lb1.event("role.changed", role="master")
 

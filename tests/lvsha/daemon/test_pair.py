@@ -277,6 +277,29 @@ async def test_a_held_instance_that_the_configuration_has_no_more_is_not_said(tm
     assert Memory(tmp_path).holds() == {"gone": "held by root"}
 
 
+async def test_what_is_wrong_is_a_warning(tmp_path: Path, said: Hearing) -> None:
+    """A fault, a hold and two masters show in the director's status, and go when they are over."""
+    async with speaking(tmp_path) as speaker:
+        pair = Pair(configured(tmp_path, PUBLIC, INSIDE), lambda _: 0)
+        async with running(pair):
+            await speaker.command(Configure)
+            assert pair.warnings() == []
+            assert (await pair.hold("inside", "held by root")).ok
+            await speaker.say(change("public", State.FAULT, "public: eth0 has no carrier"))
+            two = {"instance": "inside", "interface": "eth1", "peer": "192.0.2.2"}
+            await speaker.say(Event(event="vrrp.split_brain", fields=two))
+            await said.event("vrrp.split_brain")
+            assert pair.warnings() == [
+                "vrrp.public is in fault: public: eth0 has no carrier",
+                "vrrp.inside is kept from being master: held by root",
+                "vrrp.inside: 192.0.2.2 is master as well",
+            ]
+            assert (await pair.release("inside")).ok
+            await speaker.say(change("public", State.BACKUP))
+            await said.event("vrrp.state", instance="public", state="backup")
+            assert pair.warnings() == ["vrrp.inside: 192.0.2.2 is master as well"]
+
+
 async def test_a_hold_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
     """It would be forgotten by a restart, in the midst of what it is for."""
     async with speaking(tmp_path) as speaker:
