@@ -15,6 +15,7 @@
     trackers/      scripts, files, processes, gateways; witness.py before a take-over
     state.py       what a killed speaker needs to go on
     realtime.py    memory, priority, garbage;  loop.py: timers to the microsecond
+    pulse.py       notices when the process did not run
     port.py        the speaker's end of the socket to the director;  voice.py: its log without one
     spec.py        what an instance is told to be
     messages.py    what passes between director and speaker;  codec.py: as JSON, strictly

@@ -21,6 +21,7 @@ from lvsha.speaker.conflicts import Conflicts
 from lvsha.speaker.directing import Directing
 from lvsha.speaker.lease import Leases
 from lvsha.speaker.node import Address, Node, Say, Tables
+from lvsha.speaker.pulse import Pulse
 from lvsha.speaker.shell import Shell
 from lvsha.speaker.sockets import Sockets
 from lvsha.speaker.virtual_mac import VirtualMacs
@@ -52,6 +53,7 @@ class News:
         self.node = Node(
             tables=Tables(),
             sockets=Sockets(self._broke, self._look),
+            pulse=Pulse(self._overslept),
             leases=Leases(Addresses(netlink), self),
             announcements=Announcements(announcer, self._broke, self.waking),
             conflicts=conflicts,
@@ -144,6 +146,10 @@ class News:
         """What is late in the elections comes before leases and announcements."""
         for shell in list(self._shells()):
             shell.catch_up()
+
+    def _overslept(self, seconds: float) -> None:
+        for shell in list(self._shells()):
+            shell.overslept(seconds)
 
     def put(self, owner: str, places: Sequence[Place]) -> None:
         """Addresses are here that were not before: announce them."""

@@ -19,6 +19,7 @@ from lvsha.speaker.announce import Announcements
 from lvsha.speaker.conflicts import Conflicts
 from lvsha.speaker.directing import Directing
 from lvsha.speaker.lease import Leases
+from lvsha.speaker.pulse import Pulse
 from lvsha.speaker.sockets import Sockets
 from lvsha.speaker.spec import InstanceSpec
 from lvsha.speaker.virtual_mac import VirtualMacs
@@ -119,6 +120,7 @@ class Node:
 
     tables: Tables
     sockets: Sockets
+    pulse: Pulse
     leases: Leases
     announcements: Announcements
     conflicts: Conflicts

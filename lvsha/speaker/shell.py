@@ -296,6 +296,11 @@ class Shell:
                 self._timer.cancel()
             self._expire(due)
 
+    def overslept(self, seconds: float) -> None:
+        """The process did not run for so long."""
+        self._drain()
+        self._perform(self.group.overslept(seconds, self._loop.time()))
+
     def _expire(self, due: float) -> None:
         self._timer = None
         late, soon = self._loop.time() - due, min(spec.interval for spec in self.specs) / 2
@@ -306,7 +311,11 @@ class Shell:
         self._perform(self.group.expire(self._loop.time()))
 
     def _hear_out(self) -> None:
-        """Hear all that waits in the sockets: it may be news."""
+        """Before a silence is believed: did this process run all the time, and what waits in the sockets?"""
+        self._node.pulse.look()
+        self._drain()
+
+    def _drain(self) -> None:
         for spec in self.specs:
             self._node.sockets.drain(spec.interface, spec.family)
 

@@ -117,6 +117,7 @@ class Speaker:
         """Resign, then remove the addresses, then forget."""
         # News that comes meanwhile concerns nobody any more.
         shells, self._shells = self._shells, {}
+        self._node.pulse.every(None)
         for shell in shells.values():
             shell.stop()
         self._files.forget()
@@ -259,6 +260,7 @@ class Speaker:
     def _form(self, command: Configure) -> list[Shell]:
         """Have the groups that are configured; those that are new are open and not started."""
         self._node.virtual = frozenset(v.address.ip for i in command.instances for v in i.every_address)
+        self._node.pulse.every(min((i.interval / 2 for i in command.instances), default=None))
         wanted = grouped(command.instances)
         moved = moved_between({key: list(shell.instances) for key, shell in self._shells.items()}, wanted)
         for key in [key for key in self._shells if key not in wanted or key in moved]:

@@ -43,9 +43,10 @@ wakes with timers long past. As master it has been silent: three intervals after
 due every peer has taken over, so it goes to BACKUP instead of advertising as if nothing had
 happened. As backup it has been deaf: when its timer fires more than an interval late it listens
 for an interval and a half and the skew before it believes the silence; once only, so that a machine
-which is always late still becomes master where there is no other. The shell should hand in what its sockets
-hold before it calls `expire`, and give times of a clock which goes on while the machine sleeps
-(CLOCK_BOOTTIME).
+which is always late still becomes master where there is no other. A pause may have swallowed adverts
+and be over before the timer is due: the shell says so (`overslept`), and one longer than an interval
+is made up for likewise. The shell should hand in what its sockets hold before it calls `expire` or
+`overslept`, and give times of a clock which goes on while the machine sleeps (CLOCK_BOOTTIME).
 
 **How long it takes.** With I the interval (the longest, where members or nodes differ), S the skew,
 D = 3 * I + S and d the delay of the network: a master that dies is followed D after its last
@@ -107,6 +108,8 @@ class Group:
         """The witness was away when it was asked last."""
         self.listening = False
         """Woke late, and has heard nothing since that it obeys."""
+        self._excused = False
+        """What may have been missed while it did not run has been waited for, in this silence."""
 
     # What the shell looks at.
 
@@ -186,6 +189,16 @@ class Group:
         if self.state is State.BACKUP:
             return effects + self._attempt(now)
         return [self._advertise_on_time(m, now) for m in self.members.values() if m.advert_at <= now]
+
+    def overslept(self, seconds: float, now: float) -> list[Effect]:
+        """The process did not run for so long; what its kernel kept for it has been handed in."""
+        effects = self._notice_freeze(now)
+        longest = max(m.master_interval for m in self.members.values())
+        if self.state is not State.BACKUP or self.listening or self._excused or seconds <= longest:
+            return effects
+        self._excused = True
+        self._listen(now)
+        return effects
 
     # What tracking and operators say.
 
@@ -425,7 +438,8 @@ class Group:
 
     def _ask_nothing(self) -> None:
         """The silence is over, or begins anew."""
-        self._asked, self._ask_at, self._cut_off, self.listening = False, float("-inf"), False, False
+        self._asked, self._ask_at, self._cut_off = False, float("-inf"), False
+        self.listening = self._excused = False
 
     def _notice_freeze(self, now: float) -> list[Effect]:
         """Whether this process was stopped past its deadline, and what that costs."""
@@ -450,9 +464,9 @@ class Group:
         return self.notices.report("woke_late", now, seconds=now - due)
 
     def _listen(self, now: float) -> None:
-        """A master that lives is heard within an interval; half of another is for the wire."""
+        """Give a master that lives an interval, and half of another for the wire, to be heard in."""
         for m in self.members.values():
-            m.down_at = now + 1.5 * m.master_interval + m.skew(self.priority)
+            m.down_at = max(m.down_at, now + 1.5 * m.master_interval + m.skew(self.priority))
 
     def _shift_timers(self, before: int, kept: Sequence[Member] | None = None) -> None:
         """The priority is not `before` any more: a backup's timers end at another skew."""

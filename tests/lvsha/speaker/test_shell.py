@@ -120,6 +120,28 @@ async def test_a_witness_that_is_back_does_not_cost_the_master_its_role(pair: Pa
         await lb2.become(State.MASTER)
 
 
+async def test_a_backup_that_was_paused_hears_its_master_before_it_takes_over(
+    pair: Pair, net: Network
+) -> None:
+    """Its machine was away with all that was sent to it, and wakes just before its time is over."""
+    lb1, lb2 = pair
+    slow = {"interval": 1.0, "lease": 6}
+    await lb1.configure(instance(priority=200, **slow))
+    await lb1.become(State.MASTER)
+    await lb2.configure(instance(priority=100, **slow))
+    with hearing(net["client"]) as ears:
+        await ears.next()
+        await lb2.stopped()
+        lb2.node.cut("front", "in")
+        for _ in range(3):
+            await ears.next()
+        lb2.node.mend("front")
+        lb2.thaw()
+        await ears.next(source="192.0.2.1")
+        assert (await lb2.status()).transitions == 0
+        assert ears.sources == ["192.0.2.1"]
+
+
 async def test_a_look_at_the_clock_hears_first_what_waits(net: Network) -> None:
     """A process that was held up finds its time over and an advert in its socket: it takes nothing over."""
     loop = asyncio.get_running_loop()

@@ -95,6 +95,10 @@ class Node:
     heard: dict[str, Voice] = field(default_factory=dict)
     """By member: who was heard last."""
     frozen_at: float = 0.0
+    woke_at: float = float("-inf")
+    """From the first sleep, longer than an interval, since a master was heard that was to be obeyed."""
+    slept: bool = False
+    """There was such a sleep."""
     life: int = 0
     """Counts starts, so that an answer to a process that died finds nobody."""
 
@@ -207,6 +211,7 @@ class Network:
                     if state is State.MASTER:
                         self._judge_takeover(index)
                     node.heard.clear()
+                    node.slept, node.woke_at = False, float("-inf")
                     node.holding = frozenset(node.group.members) if state is State.MASTER else frozenset()
                     self.story.append(f"{self.now:.3f} node {index} {state.value}: {why}")
                 case AskWitness():
@@ -264,6 +269,8 @@ class Network:
         sender = groups.index(source)
         if advert.priority:
             obeyed = node.obeys(advert.priority)
+            if obeyed:
+                node.slept, node.woke_at = False, float("-inf")
             node.heard[member] = Voice(self.now, sender, advert.priority, advert.interval, obeyed)
         elif member in node.heard and node.heard[member].sender == sender:
             del node.heard[member]
@@ -297,8 +304,11 @@ class Network:
         inbox, node.inbox = node.inbox, []
         for member, advert, source in inbox:
             self._receive(index, member, advert, source)
-        self.call(index, "expire")
         asleep = (self.now - node.frozen_at) * (1 - 2 * DRIFT)
+        if not node.slept and asleep > self.interval:
+            node.slept, node.woke_at = True, self.now
+        self.call(index, "overslept", (self.now - node.frozen_at) * node.setup.rate)
+        self.call(index, "expire")
         longest = 4 * self.interval if was is State.MASTER else 4 * self.interval + self.skew
         if asleep > longest + self.preempt_delay and not listening and node.group.state is State.MASTER:
             raise BrokenRuleError(f"node {index} woke after {asleep:.3f} s and is master\n{self}")
@@ -386,14 +396,29 @@ class Network:
                 )
 
     def _judge_takeover(self, index: int) -> None:
-        """Nobody takes over from a master that it has heard just now and was, or is, to obey."""
+        """Nobody takes over from a master that it has heard just now and was, or is, to obey.
+
+        Nor from one that it is to obey and will hear within an interval, because it slept through what that
+        one said before.
+        """
         node = self.nodes[index]
+        for other in self.masters():
+            if self.now - node.woke_at < self.interval * (1 - 2 * DRIFT) and self._speaks(other, index):
+                raise BrokenRuleError(f"node {index} slept, and takes over from {other}\n{self}")
         for member, voice in node.heard.items():
             recent = self.now - voice.when < 2.5 * voice.interval * (1 - 2 * DRIFT)
             obeyed = voice.obeyed or node.obeys(voice.priority)
             lives = voice.sender in self.masters() and not self.nodes[voice.sender].frozen
             if recent and obeyed and lives:
                 raise BrokenRuleError(f"node {index} heard {voice.sender} on {member} and takes over\n{self}")
+
+    def _speaks(self, master: int, index: int) -> bool:
+        """Whether a node is to obey a master, and some link carries to it what that one says."""
+        one = self.nodes[master]
+        if one.frozen or self.loss or not self.nodes[index].obeys(one.group.priority):
+            return False
+        whole = any((link, master, index) not in self.cut for link in self._links)
+        return whole and one.group.since < one.local(self.nodes[index].frozen_at)
 
     def _meet(self, one: Node, two: Node, a: int, b: int) -> int | None:
         """The first place where two masters hear each other, if there is any."""

@@ -714,6 +714,40 @@ def test_a_backup_that_wakes_late_listens_again() -> None:
     assert entered(made.expire(200.0)) == [State.MASTER]
 
 
+def test_a_backup_that_did_not_run_listens_longer() -> None:
+    """The adverts that it missed may be all that there were since it heard the last one."""
+    made = backup()
+    hear(made, 200, HIGH, 1.0)
+    assert made.overslept(2.5, 3.9) == []
+    assert made.deadline == 3.9 + LISTEN
+    hear(made, 200, HIGH, 4.0)
+    assert made.deadline == 4.0 + DOWN
+
+
+def test_a_backup_that_did_not_run_has_one_excuse() -> None:
+    """In one silence: a machine that stops again and again is master in the end."""
+    made = backup()
+    made.overslept(1.1, 3.0)
+    made.overslept(1.1, 4.2)
+    assert made.deadline == 3.0 + LISTEN
+    hear(made, 200, HIGH, 4.3)
+    made.overslept(2.9, 7.3)
+    assert made.deadline == 7.3 + LISTEN
+
+
+def test_a_nap_is_no_excuse() -> None:
+    """Within an interval one advert is missed at most, which the master-down time allows for."""
+    made = backup()
+    made.overslept(1.0, 3.5)
+    assert made.deadline == DOWN
+
+
+def test_a_master_that_did_not_run_for_long_is_none() -> None:
+    """It notices before its own timer does."""
+    assert entered(master().overslept(4.1, DOWN + 4.1)) == [State.BACKUP]
+    assert master().overslept(2.0, DOWN + 2.0) == []
+
+
 def test_what_waited_in_the_socket_is_not_fresh() -> None:
     """A resignation heard by a backup that wakes is history; an advert is a master."""
     made = backup()

@@ -121,6 +121,20 @@ def test_a_frozen_backup_does_not_grab() -> None:
     assert entries(made, 1, "master") == []
 
 
+def test_a_backup_that_slept_while_its_master_spoke() -> None:
+    """However shortly before its timer the paused machine wakes, it hears the master first."""
+    for seed in range(60):
+        made = pair(seed=seed)
+        last = made.nodes[0].group.last_advert_at
+        assert last is not None
+        made.run(last + 0.05)
+        made.freeze(1, paused=True)
+        made.run(last + 1.2 + seed / 15)
+        made.thaw(1)
+        made.run(30.0)
+        assert entries(made, 1, "master") == []
+
+
 def test_a_partition_and_its_end() -> None:
     """Both are master while they cannot hear each other, and one an interval after they can."""
     made = pair()
@@ -291,6 +305,15 @@ class Blind(Group):
         return []
 
 
+class Drowsy(Group):
+    """Believes that it missed nothing while it slept."""
+
+    def overslept(self, seconds: float, now: float) -> list[Effect]:
+        """As the group does where its timer fired late."""
+        del seconds
+        return self._notice_freeze(now)
+
+
 class Proud(Group):
     """Each member speaks with its own priority."""
 
@@ -314,6 +337,7 @@ class Proud(Group):
         (Eager, "and takes over"),
         (Shy, "0 masters"),
         (Blind, "and is master"),
+        (Drowsy, "slept, and takes over"),
         (Proud, "the master's priority is"),
     ],
 )
