@@ -186,13 +186,18 @@ class VrrpView:
     """Unicast peers; empty: multicast."""
     interval: float
     timers: Mapping[str, float] = field(default_factory=dict)
-    """Seconds, such as `master_down` and `skew`."""
+    """Seconds: `interval`, `skew` and `master_down` as they count now, the master was `heard` so long ago,
+    the next advert or the take-over is `due`, and the configured `lease`."""
     addresses: tuple[str, ...] = ()
     counters: Mapping[str, int] = field(default_factory=dict)
     """Adverts sent, received, and refused by reason."""
     trackers: tuple[TrackerView, ...] = ()
     held: bool = False
     """An operator keeps it from being master."""
+    master_priority: int | None = None
+    """Of the master that was heard last."""
+    yields: bool = False
+    """It was handed over: a living master is left the addresses until it is released."""
 
 
 @dataclass(frozen=True, slots=True)

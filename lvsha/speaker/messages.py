@@ -211,6 +211,15 @@ class InstanceStatus:
     """Reason -> adverts that were not taken."""
     transitions: int
     """Times it became master."""
+    master_priority: int = 0
+    """Of the master last heard; 0: none was, or it resigned."""
+    timers: Mapping[str, float] = field(default_factory=dict)
+    """Seconds: what it counts by (`interval`, `skew`, `master_down`), how long ago the master was `heard`, in
+    how long the next advert, or the take-over of a backup that hears nothing, is `due`."""
+    yields: bool = False
+    """It was handed over, and is not taken back from a living master."""
+    unsent: int = 0
+    """Adverts that could not be sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

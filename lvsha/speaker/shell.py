@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address
 
@@ -26,7 +27,7 @@ from lvsha.speaker.spec import InstanceSpec
 from lvsha.speaker.witness import Answer, ask
 from lvsha.vrrp.effects import Announce, AskWitness, Effect, Enter, Report, Send, State
 from lvsha.vrrp.machine import Group
-from lvsha.vrrp.packet import RESIGN, Advert
+from lvsha.vrrp.packet import RESIGN, Advert, Reason
 
 Address = IPv4Address | IPv6Address
 
@@ -374,6 +375,8 @@ class Shell:
 
     def _status(self, instance: Instance) -> InstanceStatus:
         master = instance.source if self.group.state is State.MASTER else self.peer
+        member, now, due = self.group.members[instance.spec.name], self._loop.time(), self.group.deadline
+        dropped = Counter(instance.dropped) + Counter({Reason.INTERVAL.value: member.discarded})
         return InstanceStatus(
             name=instance.spec.name,
             group=instance.spec.group,
@@ -387,7 +390,10 @@ class Shell:
             weights={name: s.weight for name, s in instance.standings.items() if s.weight},
             addresses=tuple(str(virtual.address) for virtual in instance.spec.every_address),
             sent=instance.sent,
-            received=instance.received,
-            dropped=instance.dropped,
+            received=instance.received - member.discarded,
+            dropped=dict(dropped),
             transitions=self.transitions,
+            master_priority=member.master_priority,
+            timers=member.timers(self.group.priority, now) | ({} if due is None else {"due": due - now}),
+            unsent=instance.unsent.total(),
         )

@@ -367,7 +367,11 @@ class Speaker:
             gate=self._memory is not None and self._memory.gate and not self._given_up,
             realtime=self.realtime,
             locked=self.locked,
-            instances=tuple(status for shell in self._shells.values() for status in shell.status()),
+            instances=tuple(
+                replace(status, yields=self._memory is not None and shell.key in self._memory.yielded)
+                for shell in self._shells.values()
+                for status in shell.status()
+            ),
             dropped=dict(+dropped),
         )
 

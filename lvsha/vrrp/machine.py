@@ -175,7 +175,8 @@ class Group:
         master = self.state is State.MASTER
         effects += self.notices.compare(m.spec, self.priority, master, advert, source, now)
         if m.spec.version == 2 and advert.interval != round(m.spec.interval):
-            return effects  # RFC 3768, 7.1: discarded
+            m.discarded += 1  # RFC 3768, 7.1
+            return effects
         if master:
             return effects + self._hear_as_master(m, advert, source, now)
         return effects + self._hear_as_backup(m, advert, source, now)

@@ -78,6 +78,8 @@ class Member:
         """While master: when Adver_Timer fires."""
         self.sent_at: float | None = None
         """When the last advert (other than a resignation) was made."""
+        self.discarded = 0
+        """Adverts that the election was not to hear: version 2's with another interval than ours."""
         self._tie_since = 0.0
         self._tie_heard: float | None = None
 
@@ -89,6 +91,15 @@ class Member:
     def master_down(self, priority: int) -> float:
         """Active_Down_Interval for the priority that the group stands with."""
         return 3 * self.master_interval + self.skew(priority)
+
+    def timers(self, priority: int, now: float) -> dict[str, float]:
+        """By what it counts now, for a person; `heard`: how long ago its master was."""
+        known = {
+            "interval": self.master_interval,
+            "skew": self.skew(priority),
+            "master_down": self.master_down(priority),
+        }
+        return known if self.heard_at is None else known | {"heard": now - self.heard_at}
 
     def begin(self, down_at: float) -> None:
         """Nothing has been heard yet."""

@@ -208,7 +208,8 @@ def _changed(now: object, configured: object) -> str:
 def _notes(v: dict[str, Any]) -> list[str]:
     failed = [f"{t['name']}: {t['detail'] or 'failed'}" for t in v["trackers"] if not t["ok"]]
     held = ["held by an operator"] if v["held"] else []
-    return [*held, *failed, v["why"]]
+    yields = ["pre-empts nobody until released"] if v["yields"] else []
+    return [*held, *yields, *failed, v["why"]]
 
 
 def _instance(v: dict[str, Any]) -> None:
@@ -219,9 +220,10 @@ def _instance(v: dict[str, Any]) -> None:
             ("state", f"{v['state']} for {age(v['since'])}: {v['why']}"),
             ("priority", _changed(v["priority"], v["base_priority"])),
             ("held", "yes" if v["held"] else "no"),
+            ("pre-empts", "not before it is released" if v["yields"] else "as configured"),
             ("interface", v["interface"]),
             ("protocol", f"VRRP version {v['version']}, router {v['vrid']}, every {v['interval']:g} s"),
-            ("master", v["master"] or "-"),
+            ("master", _master(v)),
             ("peers", " ".join(v["peers"]) or "multicast"),
             ("addresses", " ".join(v["addresses"])),
             *((f"timer {name}", f"{value:g} s") for name, value in v["timers"].items()),
@@ -229,6 +231,12 @@ def _instance(v: dict[str, Any]) -> None:
             *((f"counted {name}", value) for name, value in v["counters"].items()),
         ]
     )
+
+
+def _master(v: dict[str, Any]) -> str:
+    if v["master"] is None or v["master_priority"] is None:
+        return v["master"] or "-"
+    return f"{v['master']}, priority {v['master_priority']}"
 
 
 def _tracker(t: dict[str, Any]) -> str:

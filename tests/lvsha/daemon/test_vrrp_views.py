@@ -31,6 +31,9 @@ STATUS = InstanceStatus(
     received=2,
     dropped={"checksum": 3},
     transitions=1,
+    master_priority=100,
+    timers={"interval": 2.0, "skew": 0.828125, "due": 0.12345678},
+    unsent=4,
 )
 
 
@@ -45,17 +48,24 @@ def report(*statuses: InstanceStatus) -> StatusReport:
         realtime=True,
         locked=True,
         instances=statuses,
-        dropped={},
+        dropped={"overflow": 5},
     )
 
 
 def test_state_and_configuration_stand_side_by_side() -> None:
-    """The priority in force and the configured one, the timers that follow, the counters by reason."""
+    """The priority in force and the configured one, the timers that count, the counters by reason."""
     (view,) = views(replace(config(), vrrp={"public": VRRP}), report(STATUS))
     assert (view.state, view.priority, view.base_priority) == ("master", 150, 200)
-    assert view.timers["skew"] == pytest.approx(106 / 256)
-    assert view.timers["master_down"] == pytest.approx(3 + 106 / 256)
-    assert (view.counters["sent"], view.counters["dropped_checksum"]) == (10, 3)
+    assert view.timers == {"interval": 2.0, "skew": 0.8281, "due": 0.1235, "lease": 4.0}
+    assert view.counters == {
+        "sent": 10,
+        "received": 2,
+        "transitions": 1,
+        "unsent": 4,
+        "dropped_checksum": 3,
+        "unasked_overflow": 5,
+    }
+    assert (view.master_priority, view.yields) == (100, False)
 
 
 def test_without_a_speaker_it_says_so() -> None:

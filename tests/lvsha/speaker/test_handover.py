@@ -45,3 +45,15 @@ async def test_only_a_master_hands_over(pair: Pair) -> None:
     assert (await lb2.ask(Failover(instance="public"))).why == "is backup here, not master"
     assert (await lb2.ask(Failover(instance="none"))).why == "there is no instance none"
     assert (await lb2.ask(Failover(group="none"))).why == "there is no group none"
+
+
+async def test_who_has_handed_over_says_so(pair: Pair) -> None:
+    """It is left to the peer as long as that lives: an operator has to see it."""
+    lb1, lb2 = pair
+    await elect(pair)
+    assert (await lb1.ask(Failover(instance="public"))).ok
+    status = await lb1.status()
+    assert (status.state, status.yields, status.master_priority) == (State.BACKUP, True, 100)
+    await lb2.stop()
+    await lb1.become(State.MASTER)
+    assert not (await lb1.status()).yields

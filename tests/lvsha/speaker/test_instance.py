@@ -143,6 +143,31 @@ async def test_keys_keep_a_pair_together_and_others_out(pair: Pair, net: Network
     assert (status.state, status.transitions, status.master) == (State.BACKUP, 0, "192.0.2.1")
 
 
+async def test_timers_and_counts_are_those_of_now(pair: Pair) -> None:
+    """A backup counts by its master's interval and says when it would take over."""
+    lb1, lb2 = pair
+    await lb1.configure(instance(priority=200, interval=0.2))
+    await lb2.configure(instance(priority=100))
+    await lb1.become(State.MASTER)
+    await lb2.event("vrrp.mismatch")
+    backup, master = (await lb2.status()).timers, (await lb1.status()).timers
+    assert (backup["interval"], backup["master_down"]) == (0.2, pytest.approx(0.2 * (3 + 156 / 256)))
+    assert 0 <= backup["heard"] < 0.3
+    assert 0 < backup["due"] <= backup["master_down"]
+    assert master["due"] <= 0.2
+
+
+async def test_adverts_that_version_2_discards_are_counted(pair: Pair) -> None:
+    """Another interval than ours is no advert for us (RFC 3768, 7.1): dropped, and not received."""
+    lb1, lb2 = pair
+    await lb1.configure(instance(priority=200, version=2, interval=1.0))
+    await lb2.configure(instance(priority=100, version=2, interval=2.0))
+    await lb2.event("vrrp.mismatch")
+    status = await lb2.status()
+    assert status.dropped["interval"] >= 1
+    assert status.received == 0
+
+
 async def test_a_new_master_is_announced_to_the_client(pair: Pair, net: Network) -> None:
     """After a failover the client's neighbour table names the new master's MAC without its asking."""
     lb1, lb2 = pair

@@ -279,6 +279,7 @@ def test_version_2_discards_another_interval() -> None:
     effects = made.receive("public", advert(200, interval=2.0, version=2), HIGH, 1.0)
     assert reports(effects) == ["interval_mismatch"]
     assert made.notices.counts["interval_mismatch"] == 1
+    assert made.members["public"].discarded == 1
     assert made.deadline == DOWN
 
 

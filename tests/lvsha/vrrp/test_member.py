@@ -35,6 +35,20 @@ def test_timers(version: int, interval: float, priority: int, skew: float, down:
     assert member.master_down(priority) == pytest.approx(down)
 
 
+def test_timers_for_a_person() -> None:
+    """What it counts by is the master's interval, once one was heard, and that is told with its age."""
+    member = Member(SPEC, 0)
+    assert member.timers(100, 5.0) == {"interval": 1.0, "skew": 0.609375, "master_down": 3.609375}
+    member.hear(Advert(3, 51, 200, 2.0), PEER, 10.0)
+    member.obey(2.0, 100, 10.0)
+    assert member.timers(100, 10.5) == {
+        "interval": 2.0,
+        "skew": 1.21875,
+        "master_down": 7.21875,
+        "heard": 0.5,
+    }
+
+
 @pytest.mark.parametrize(("version", "learned"), [(3, 2.0), (2, 1.0)])
 def test_only_version_3_learns(version: int, learned: float) -> None:
     """A backup waits by the interval of the master that it obeys, in version 3."""

@@ -134,6 +134,16 @@ def test_one_instance(cli: Command) -> None:
     assert done.err == "lvsha-cli: no VRRP instance 'outside'\n  there is public, inside\n"
 
 
+def test_handed_over(cli: Command, director: Director) -> None:
+    """An instance that was handed over says that it takes nothing back, and whose it is."""
+    handed = {"state": "backup", "master": "192.0.2.2", "master_priority": 100, "yields": True}
+    director.instances["inside"] = replace(director.instances["inside"], **handed)
+    assert "pre-empts nobody until released; no advert" in cli("vrrp").out
+    shown = cli("vrrp", "inside").out
+    assert "192.0.2.2, priority 100\n" in shown
+    assert "not before it is released\n" in shown
+
+
 def test_held(cli: Command) -> None:
     """An instance that is held says so first."""
     assert cli("hold", "inside").out.splitlines()[2].endswith("held by an operator; no advertisement")
