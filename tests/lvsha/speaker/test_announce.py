@@ -1,17 +1,16 @@
-"""When announcements go out, and in which order."""
+"""When announcements go out, and in which order, in virtual time."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from ipaddress import IPv4Address, ip_address
-from itertools import pairwise
 
 import pytest
 
 from lvsha.speaker.announce import Announcements, Target
 from lvsha.speaker.spec import Garp
+from tests.lab.virtual import in_virtual_time
 
 MAC = bytes.fromhex("020000000001")
 
@@ -27,7 +26,7 @@ class Wire:
         """As `wire.announce.Announcer`."""
         if self.down:
             raise OSError(100, "Network is down")
-        self.frames.append((time.monotonic(), interface, str(IPv4Address(frame[28:32]))))
+        self.frames.append((asyncio.get_running_loop().time(), interface, str(IPv4Address(frame[28:32]))))
 
     @property
     def addresses(self) -> list[str]:
@@ -48,6 +47,7 @@ def target(last: int, interface: str = "eth0") -> Target:
     return Target(ip_address(f"192.0.2.{last}"), interface, MAC)
 
 
+@in_virtual_time
 async def test_every_address_comes_once_before_any_comes_twice() -> None:
     """The last of many addresses does not wait for the repeats of the first."""
     wire = Wire()
@@ -55,6 +55,7 @@ async def test_every_address_comes_once_before_any_comes_twice() -> None:
     assert wire.addresses == ["192.0.2.1", "192.0.2.2"] * 2
 
 
+@in_virtual_time
 async def test_no_repeats_is_no_announcement() -> None:
     """`repeat = 0` sends no burst; a refresh goes out all the same."""
     wire = Wire()
@@ -66,6 +67,7 @@ async def test_no_repeats_is_no_announcement() -> None:
     announcements.end("x")
 
 
+@in_virtual_time
 async def test_a_second_burst_follows_and_refreshes_go_on() -> None:
     """After the delay the burst is repeated, and from then on one frame a refresh."""
     wire = Wire()
@@ -79,6 +81,7 @@ async def test_a_second_burst_follows_and_refreshes_go_on() -> None:
     announcements.end("x")
 
 
+@in_virtual_time
 async def test_an_end_ends_everything() -> None:
     """Nothing is announced for an address that is not here any more, not even what already waited."""
     wire = Wire()
@@ -90,6 +93,7 @@ async def test_an_end_ends_everything() -> None:
     assert len(wire.frames) == sent == 1
 
 
+@in_virtual_time
 async def test_an_interval_is_kept_per_interface() -> None:
     """Frames on one interface are spaced, those on another do not wait for them."""
     wire = Wire()
@@ -100,10 +104,10 @@ async def test_an_interval_is_kept_per_interface() -> None:
     await asyncio.sleep(0.3)
     for interface, count in (("eth0", 4), ("eth1", 2)):
         times = [at for at, name, _ in wire.frames if name == interface]
-        assert len(times) == count
-        assert all(b - a >= 0.045 for a, b in pairwise(times))
+        assert times == [pytest.approx(0.05 * number) for number in range(count)]
 
 
+@in_virtual_time
 async def test_thousands_do_not_hold_up_the_loop() -> None:
     """The event loop has its turn between batches."""
     wire = Wire()
@@ -118,6 +122,7 @@ async def test_thousands_do_not_hold_up_the_loop() -> None:
     assert wire.addresses[:1000] == [str(t.address) for t in many]
 
 
+@in_virtual_time
 async def test_a_later_address_does_not_silence_the_earlier() -> None:
     """An address that comes later is announced by itself; the second burst is for all."""
     wire = Wire()
@@ -129,6 +134,7 @@ async def test_a_later_address_does_not_silence_the_earlier() -> None:
     assert sorted(wire.addresses[2:]) == ["192.0.2.1", "192.0.2.2"]
 
 
+@in_virtual_time
 async def test_again_repeats_all() -> None:
     """When somebody else claimed the addresses, all of the owner's are announced once more."""
     wire = Wire()
@@ -139,6 +145,7 @@ async def test_again_repeats_all() -> None:
     assert wire.addresses == ["192.0.2.1", "192.0.2.2"] * 2
 
 
+@in_virtual_time
 async def test_a_frame_that_cannot_be_sent_is_told() -> None:
     """The interface is named, and the rest goes on."""
     wire, broken = Wire(), []
@@ -156,6 +163,7 @@ async def test_a_frame_that_cannot_be_sent_is_told() -> None:
     ],
     ids=["spaced", "second burst", "refresh"],
 )
+@in_virtual_time
 async def test_what_has_waited_is_not_sent_without_asking_whether_it_is_still_true(garp: Garp) -> None:
     """An election that finds out, just before, that the addresses are another's has the last word."""
     wire = Wire()

@@ -1,4 +1,4 @@
-"""What owners want and what the kernel gets, against a kernel in memory and a real one."""
+"""What owners want and what the kernel gets, against a kernel in memory, in virtual time."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from lvsha.errors import KernelError
 from lvsha.kernel.addresses import Place
 from lvsha.kernel.netlink import Refusal
 from lvsha.speaker.lease import Leases
+from tests.lab.virtual import in_virtual_time
 
 A, B, C = (Place(ip_interface(f"192.0.2.{n}/24"), 2) for n in (100, 101, 102))
 
@@ -22,6 +23,8 @@ class Kernel:
     def __init__(self) -> None:
         self.held: dict[Place, int | None] = {}
         self.calls: list[tuple[str, tuple[Place, ...]]] = []
+        self.times: list[float] = []
+        """When they were made."""
         self.refuse: set[Place] = set()
         self.fail = False
         self.gate = asyncio.Event()
@@ -42,6 +45,7 @@ class Kernel:
 
     async def _visit(self, what: str, places: Sequence[Place]) -> None:
         self.calls.append((what, tuple(places)))
+        self.times.append(asyncio.get_running_loop().time())
         await self.gate.wait()
         await asyncio.sleep(0)
         if self.fail:
@@ -88,6 +92,7 @@ async def leasing() -> AsyncIterator[tuple[Leases, Kernel, Told]]:
         await asyncio.gather(task, return_exceptions=True)
 
 
+@in_virtual_time
 async def test_one_batch_puts_all_of_an_owner() -> None:
     """All addresses go in one visit and are told to their owner once."""
     async with leasing() as (leases, kernel, told):
@@ -98,6 +103,7 @@ async def test_one_batch_puts_all_of_an_owner() -> None:
         assert told.new == [("x", (A, B))]
 
 
+@in_virtual_time
 async def test_dropping_removes_only_what_the_owner_held() -> None:
     """Another owner's addresses stay."""
     async with leasing() as (leases, kernel, told):
@@ -110,6 +116,7 @@ async def test_dropping_removes_only_what_the_owner_held() -> None:
         assert told.gone == [A]
 
 
+@in_virtual_time
 async def test_a_role_that_flips_leaves_nothing_behind() -> None:
     """Dropped while the kernel is still busy putting it, an address ends up absent; and the reverse."""
     async with leasing() as (leases, kernel, told):
@@ -132,23 +139,26 @@ async def test_a_role_that_flips_leaves_nothing_behind() -> None:
         assert kernel.held == {A: 2}
 
 
+@in_virtual_time
 async def test_a_lease_is_renewed_in_time() -> None:
-    """Within one lifetime an address is put again about four times, and announced once."""
+    """An address is put again after every quarter of its lifetime, and announced once."""
     async with leasing() as (leases, kernel, told):
         leases.hold("x", [A], 2)
-        await asyncio.sleep(1.8)
-        assert len(kernel.calls) == 4
+        await asyncio.sleep(1.9)
+        assert kernel.times == [0.0, 0.5, 1.0, 1.5]
         assert told.new == [("x", (A,))]
 
 
+@in_virtual_time
 async def test_an_address_for_ever_is_put_once() -> None:
     """Without a lifetime there is nothing to renew."""
     async with leasing() as (leases, kernel, _):
         leases.hold("x", [A], None)
-        await asyncio.sleep(1.2)
+        await asyncio.sleep(86_400)
         assert len(kernel.calls) == 1
 
 
+@in_virtual_time
 async def test_another_lease_holds_at_once() -> None:
     """The kernel takes an address away by the lease it was told last, so a new one is told without delay."""
     async with leasing() as (leases, kernel, told):
@@ -159,6 +169,7 @@ async def test_another_lease_holds_at_once() -> None:
         assert told.new == [("x", (A,))]
 
 
+@in_virtual_time
 async def test_a_lost_address_is_put_back() -> None:
     """What somebody removed is put again and announced again; what nobody wants is no loss."""
     async with leasing() as (leases, kernel, told):
@@ -172,6 +183,7 @@ async def test_a_lost_address_is_put_back() -> None:
         assert not leases.lost(B)
 
 
+@in_virtual_time
 async def test_our_own_removal_is_no_loss() -> None:
     """The kernel's news of an address that was removed on purpose is not told as a loss."""
     async with leasing() as (leases, kernel, _):
@@ -188,12 +200,14 @@ async def test_our_own_removal_is_no_loss() -> None:
         assert kernel.held == {A: 60}
 
 
+@in_virtual_time
 async def test_a_refused_address_is_tried_again_and_told_once() -> None:
     """The others are not held up by it, and it comes when the kernel takes it."""
     async with leasing() as (leases, kernel, told):
         kernel.refuse = {B}
         leases.hold("x", [A, B], 60)
-        await asyncio.sleep(2.2)
+        await asyncio.sleep(2.9)
+        assert kernel.times == [0.0, 1.0, 2.0]
         assert kernel.held == {A: 60}
         assert told.no == [B]
         kernel.refuse = set()
@@ -202,6 +216,7 @@ async def test_a_refused_address_is_tried_again_and_told_once() -> None:
         assert told.new[-1] == ("x", (B,))
 
 
+@in_virtual_time
 async def test_a_kernel_that_does_not_answer_is_asked_again() -> None:
     """After a failed visit nothing is taken for granted."""
     async with leasing() as (leases, kernel, told):
@@ -214,6 +229,7 @@ async def test_a_kernel_that_does_not_answer_is_asked_again() -> None:
         assert kernel.held == {A: 60}
 
 
+@in_virtual_time
 async def test_what_was_there_before_is_kept_or_removed() -> None:
     """Of a former process's addresses, those wanted are renewed and announced, the others go."""
     async with leasing() as (leases, kernel, told):
@@ -226,6 +242,7 @@ async def test_what_was_there_before_is_kept_or_removed() -> None:
         assert set(told.new[0][1]) == {A, C}
 
 
+@in_virtual_time
 async def test_what_is_not_wanted_any_more_after_a_freeze_is_not_put_again() -> None:
     """Whoever wants addresses has a word before a lease is renewed: one that has run out may be another's."""
     async with leasing() as (leases, kernel, told):

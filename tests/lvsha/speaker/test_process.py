@@ -17,13 +17,18 @@ pytestmark = pytest.mark.net
 async def test_a_silent_master_is_replaced_in_the_time_of_the_rfc(pair: Pair, net: Network) -> None:
     """After SIGSTOP the backup's first advert comes three intervals and its skew after the last one."""
     lb1, lb2 = pair
-    await elect(pair)
+    slow = {"interval": 1.0, "lease": 6}
+    await lb1.configure(instance(priority=200, **slow))
+    await lb2.configure(instance(priority=100, **slow))
+    await lb1.become(State.MASTER)
+    await lb2.become(State.BACKUP)
     with hearing(net["client"]) as ears:
         await ears.next()
         lb1.freeze()
         first = await ears.next(source="192.0.2.2")
         last = [each for each in ears.heard if each.source == "192.0.2.1"][-1]
-    assert 0.3 + 0.1 * 156 / 256 - 0.02 < first.at - last.at < 0.3 + 0.1 * 156 / 256 + 0.05
+    # Whoever hears and whoever sends may be held up, by less than the half of an interval.
+    assert first.at - last.at == pytest.approx(3 + 156 / 256, abs=0.45)
     await lb2.event("vip.added")
 
 
@@ -38,11 +43,11 @@ async def test_a_frozen_master_loses_its_address_and_comes_back_humble(pair: Pai
         ears.mark()
         lb1.thaw()
         # It preempts in good time, by its higher priority, not by surprise.
-        await lb1.become(State.BACKUP)
-        await lb1.become(State.MASTER)
+        humble = await lb1.become(State.BACKUP)
+        again = await lb1.become(State.MASTER)
         await lb2.become(State.BACKUP)
         assert ears.sources == ["192.0.2.2", "192.0.2.1"]
-        assert [each.source for each in ears.heard].count("192.0.2.2") > 2
+        assert again.at - humble.at > 0.3
 
 
 async def test_a_killed_speaker_goes_on_as_master(pair: Pair, net: Network) -> None:
@@ -102,9 +107,8 @@ async def test_a_clean_stop_resigns_first(pair: Pair, net: Network) -> None:
     with hearing(net["client"]) as ears:
         assert await lb1.stop() == 0
         assert not lb1.holds()
-        await lb2.become(State.MASTER)
+        taken = await lb2.become(State.MASTER)
         await ears.next(source="192.0.2.2")
-        resigned = next(each for each in ears.heard if each.priority == 0)
-        taken = next(each for each in ears.heard if each.source == "192.0.2.2")
-    assert taken.at - resigned.at < 0.1
+        assert [each.source for each in ears.heard if each.priority == 0] == ["192.0.2.1"]
+    assert taken.why == "192.0.2.1 resigned"
     assert not (lb1.runtime / "speaker.json").exists()
