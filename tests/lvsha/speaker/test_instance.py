@@ -18,6 +18,7 @@ from lvsha.vrrp.packet import Advert, pack
 from lvsha.wire.echo import EchoSocket
 from tests.lab.network import Network, Node
 from tests.lab.speaker import HIGH, Pair, elect, hearing, instance
+from tests.lab.steady import steady
 
 pytestmark = pytest.mark.net
 
@@ -79,20 +80,31 @@ async def test_mangled_packets_do_not_starve_the_adverts(pair: Pair, net: Networ
     fast = {"interval": 0.01, "lease": 2}
     await lb1.configure(instance(priority=200, **fast))
     await lb2.configure(instance(priority=100, **fast))
-    await lb1.become(State.MASTER)
-    await lb2.become(State.BACKUP)
     payloads = [bytes([0x31, 51]) + random.Random(i).randbytes(i % 60) for i in range(200)]
-    before, begin = (await lb1.status()).sent, time.monotonic()
-    assert await asyncio.to_thread(flood, net["client"], payloads, 20_000, 10_000) == 20_000
-    sent = (await lb1.status()).sent - before
-    # Within 36 ms without an advert the backup, which suffers the same flood, would have taken over.
-    assert sent > 98 * (time.monotonic() - begin)
-    for speaker, transitions in ((lb1, 1), (lb2, 0)):
-        assert (await speaker.status()).transitions == transitions
+    machine, borne, sent = await steady(), 0, 0
+    # At this interval a machine that stands still for 30 ms has lost the role already, flood or none: what is
+    # claimed is claimed of four half seconds in which it ran.
+    async with asyncio.timeout(60):
+        while borne < 4:
+            await lb1.become(State.MASTER)
+            await lb2.become(State.BACKUP)
+            begin = time.monotonic()
+            before = [await speaker.status() for speaker in pair]
+            sent += await asyncio.to_thread(flood, net["client"], payloads, 5_000, 10_000)
+            after = [await speaker.status() for speaker in pair]
+            seconds = time.monotonic() - begin
+            still = await machine.stood_still(begin)
+            if still.longest > 0.02:
+                continue
+            borne += 1
+            assert after[0].sent - before[0].sent > 98 * (seconds - still.total)
+            # Within 36 ms without an advert the backup, which suffers the same flood, would have taken over.
+            assert [s.transitions for s in after] == [s.transitions for s in before]
+    for speaker in pair:
         dropped = sum((await speaker.status()).dropped.values()) + (await speaker.report()).dropped.get(
             "overflow", 0
         )
-        assert dropped > 15_000
+        assert dropped > 0.75 * sent
 
 
 async def test_who_cannot_hear_is_not_master(pair: Pair) -> None:
