@@ -45,6 +45,8 @@ class Neighbour:
     index: int
     """The interface."""
     answer: Answer
+    mac: str = ""
+    """Where it is on the link; empty where that is not known."""
 
 
 class Neighbours:
@@ -73,7 +75,12 @@ class Neighbours:
 
 async def _table(iproute: Any) -> list[Neighbour]:
     return [
-        Neighbour(ip_address(entry.get("dst")), entry["ifindex"], _answer(entry["state"]))
+        Neighbour(
+            ip_address(entry.get("dst")),
+            entry["ifindex"],
+            _answer(entry["state"]),
+            entry.get("lladdr") or "",
+        )
         for family in Family
         async for entry in await iproute.get_neighbours(family)
     ]

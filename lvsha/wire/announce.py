@@ -37,6 +37,12 @@ def gratuitous_arp(address: IPv4Address, mac: bytes) -> bytes:
     return _ETHERNET.pack(_BROADCAST, mac, _TYPE_ARP) + arp
 
 
+def arp_request(address: IPv4Address, source: IPv4Address, mac: bytes) -> bytes:
+    """The question who has an address, by somebody who is `source` at `mac`."""
+    arp = _ARP.pack(1, 0x0800, 6, 4, 1, mac, source.packed, bytes(6), address.packed)
+    return _ETHERNET.pack(_BROADCAST, mac, _TYPE_ARP) + arp
+
+
 def neighbour_advertisement(address: IPv6Address, mac: bytes, *, router: bool = False) -> bytes:
     """An unsolicited neighbour advertisement to all nodes that overrides (RFC 4861 section 7.2.6)."""
     flags = _OVERRIDE | (_ROUTER if router else 0)

@@ -42,7 +42,11 @@ class ArpListener:
         kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
         self._socket = socket.socket(socket.AF_PACKET, kind, 0)
         bpf.attach(self._socket, bpf.nothing())
-        self._socket.bind((interface, _ETH_P_ARP))
+        try:
+            self._socket.bind((interface, _ETH_P_ARP))
+        except OSError:
+            self.close()
+            raise
 
     def fileno(self) -> int:
         """The file descriptor, for an event loop."""

@@ -170,6 +170,31 @@ async def test_routed_servers_must_be_neighbours_that_answer(tmp_path: Path) -> 
         )
 
 
+@pytest.mark.parametrize("other", [False, True], ids=["holder", "other"])
+async def test_a_server_that_does_not_keep_still(tmp_path: Path, other: bool) -> None:
+    """Mode dr: ARP left as it is; found by the holder of the address and by the other one, and mended."""
+    text = NODES + VRRP + WEB.format(mode="dr", rs1="192.0.2.11")
+    async with AsyncExitStack() as stack:
+        net = await stack.enter_async_context(topology(directors=2, servers=1, server_segments=("front",)))
+        await real_server(net["rs1"])
+        lb1 = await stack.enter_async_context(directing(net["lb1"], text, tmp_path, name="lb1"))
+        await lb1.event("vip.added", address="192.0.2.100/24")
+        w = Ward(net, lb1)
+        if other:
+            w = Ward(net, await stack.enter_async_context(directing(net["lb2"], text, tmp_path, name="lb2")))
+        await w.lb1.event("server.up", server="rs1")
+        await w.lb1.ask("POST", "/v1/look")
+        assert await w.found() == {}
+        net["rs1"].ip(f"address add {VIP}/32 dev lo")
+        ((subject, (severity, sentence, command)),) = (await w.found()).items()
+        assert (subject, severity) == (f"ARP for {VIP}", "error")
+        assert sentence.startswith("rs1 (")
+        prefix, _, remedy = command.partition(": ")
+        assert prefix == "on rs1"
+        net["rs1"].run(*shlex.split(remedy))
+        assert await w.found() == {}
+
+
 async def test_a_tunnel_without_room(tmp_path: Path) -> None:
     """Mode tun over links of equal size: the numbers, until the link to the server carries more."""
     async with ward(WEB.format(mode="tun", rs1="10.0.1.11"), tmp_path, alone=True) as w:

@@ -5,6 +5,7 @@ facts       what was seen, as one value
 judge       every judgement; the modules below judge one matter each, without looking at anything
 machine     settings, modules, the table, other programs that write it
 vips        who holds the services' addresses
+claims      who else answers for them
 ways        how packets get from here to each server
 nat tun fullnat     what only one mode needs (all that direct routing needs is in `ways`)
 unseen      what no check looks at

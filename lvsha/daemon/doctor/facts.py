@@ -43,6 +43,8 @@ class Facts:
     """To each server, to each service's address, and to `SOMEWHERE`."""
     neighbours: Mapping[tuple[Address, int], Neighbour] = field(default_factory=dict)
     """By address and interface."""
+    owners: Mapping[Address, frozenset[str]] = field(default_factory=dict)
+    """The link-layer addresses of who answers ARP for an address: for those that could be asked for."""
     sysctls: Mapping[str, str] = field(default_factory=dict)
     """Those that could be read."""
     modules: Mapping[str, Presence] = field(default_factory=dict)

@@ -1,7 +1,7 @@
 """The doctor's eyes: everything that the judgements need, seen in one go.
 
 Nothing is changed by looking. Neighbours that nothing was sent to lately are asked for (one ARP request or
-neighbour solicitation each), and given a moment to answer.
+neighbour solicitation each), and given a moment to answer; for the services' addresses everybody is asked.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from lvsha.config import Config
 from lvsha.daemon import settings
-from lvsha.daemon.doctor import fullnat, machine
+from lvsha.daemon.doctor import claims, fullnat, machine
 from lvsha.daemon.doctor.facts import SOMEWHERE, Facts, per_link
 from lvsha.kernel.addresses import Addresses, Held
 from lvsha.kernel.links import Link, Links
@@ -26,6 +27,7 @@ from lvsha.kernel.sysctl import SysctlError, read
 from lvsha.model import Address, Observed
 from lvsha.speaker.directing import SETTING
 from lvsha.speaker.messages import StatusReport
+from lvsha.wire.owners import Question, owners
 
 PER_LINK = ("arp_announce", "arp_ignore", "forwarding", "rp_filter", "send_redirects")
 """Settings of every interface that judgements ask for."""
@@ -50,7 +52,7 @@ async def look(
     ways = await _ways(config)
     neighbours = await _neighbours(_hops(ways))
     names = _settings(config, links)
-    return Facts(
+    seen = Facts(
         observed=observed,
         trouble=trouble,
         refused=tuple(refused),
@@ -63,6 +65,14 @@ async def look(
         programs=await asyncio.to_thread(others),
         report=report,
     )
+    return replace(seen, owners=await _owners(claims.questions(config, seen)))
+
+
+async def _owners(questions: list[Question]) -> dict[Address, frozenset[str]]:
+    """Who answers; without the privilege to ask nothing is known."""
+    with contextlib.suppress(OSError):
+        return await owners(questions)
+    return {}
 
 
 async def _links() -> list[Link]:
