@@ -97,19 +97,22 @@ class Tables:
         if link is None:
             return None
         local = spec.family == 6 and (not spec.peers or spec.peers[0].is_link_local)
-        for place, one in self._held.items():
-            if place.index != link.index or one.mark == OURS or place.address.ip in virtual:
-                continue
-            if _usable(one, spec.family) and place.address.ip.is_link_local == local:
-                return place.address.ip
-        return None
+        own = (
+            one
+            for place, one in self._held.items()
+            if place.index == link.index and one.mark != OURS and place.address.ip not in virtual
+        )
+        fit = [
+            one for one in own if _usable(one, spec.family) and one.place.address.ip.is_link_local == local
+        ]
+        # Where the first of a network is taken away, the next has not been told as the first yet.
+        fit.sort(key=lambda one: spec.family == 4 and one.secondary)
+        return fit[0].place.address.ip if fit else None
 
 
 def _usable(held: Held, family: int) -> bool:
     if held.place.address.version != family:
         return False
-    if family == 4:
-        return not held.secondary
     tentative = held.flags & _TENTATIVE and not held.flags & _OPTIMISTIC
     return not tentative and not held.flags & _DAD_FAILED
 

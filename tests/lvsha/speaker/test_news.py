@@ -12,7 +12,7 @@ from lvsha.speaker.messages import State
 from lvsha.speaker.spec import Garp
 from lvsha.wire.conflict import ArpListener
 from tests.lab.network import Network
-from tests.lab.speaker import VIP, Pair, elect, instance
+from tests.lab.speaker import VIP, Pair, elect, hearing, instance
 
 pytestmark = pytest.mark.net
 
@@ -81,6 +81,17 @@ async def test_another_mac_is_announced(pair: Pair, net: Network) -> None:
                         claims.append(listener.receive())
         loop.remove_reader(listener.fileno())
     assert {claim.mac for claim in claims[1:] if claim is not None} == {"02:00:00:00:00:77"}
+
+
+async def test_another_address_of_its_own_is_no_fault(pair: Pair, net: Network) -> None:
+    """A master that is given a new address, and then loses the old one, goes on from the new one."""
+    lb1, lb2 = pair
+    await elect(pair)
+    lb1.node.ip("addr add 192.0.2.5/24 dev front", "addr del 192.0.2.1/24 dev front")
+    with hearing(net["client"]) as ears:
+        await ears.next(source="192.0.2.5")
+    assert State.FAULT not in {role.state for role in lb1.roles}
+    assert (await lb2.status()).transitions == 0
 
 
 async def test_a_foreign_address_is_never_touched(pair: Pair) -> None:
