@@ -5,12 +5,19 @@
     frames = await capture.frames()
 
 A `Frame` holds every field that tshark decodes, by tshark's own names, and the octets of each layer.
+
+tcpdump that is told to end does not read what still waits for it. So the end is a frame of its own that the
+node itself sends: once that is in the file, so is everything before it.
 """
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import json
+import secrets
 import signal
+import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,7 +25,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.network import Node
-from tests.lab.process import Process, run, spawn
+from tests.lab.process import SLOWNESS, Process, run, spawn
+
+END = 0x88B5
+"""The ethertype of the last frame: for experiments, by IEEE 802."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +48,48 @@ class Frame:
 class Capture:
     """A capture that runs, or has ended."""
 
-    def __init__(self, file: Path, process: Process) -> None:
+    def __init__(self, file: Path, process: Process, node: Node, interface: str) -> None:
         self._file = file
         self._process = process
+        self._node = node
+        self._interface = interface
 
     async def stop(self) -> None:
-        """Capture no more."""
+        """Capture no more, when everything that was on the wire until now is in the file."""
         if self._process.status is None:
+            await self._catch_up()
             self._process.signal(signal.SIGINT)
             await self._process.wait()
+
+    async def _catch_up(self) -> None:
+        token = secrets.token_bytes(48)
+        with self._node.entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
+            try:
+                wire.bind((self._interface, END))
+                wire.send(bytes.fromhex("020000000001020000000002") + END.to_bytes(2) + token)
+            except OSError as error:
+                # A cable that is out carries nothing that could still be on its way.
+                if error.errno in (errno.ENETDOWN, errno.ENODEV, errno.ENXIO):
+                    return
+                raise
+        async with asyncio.timeout(10 * SLOWNESS):
+            while token not in self._file.read_bytes():  # noqa: ASYNC110 - tcpdump does not say
+                await asyncio.sleep(0.01)
 
     async def frames(self) -> list[Frame]:
         """All frames, decoded. Checksums of IPv4 and VRRP are verified (`*.checksum.status`)."""
         await self.stop()
-        options = ("-n", "-T", "json", "-x", "--no-duplicate-keys", "-o", "ip.check_checksum:TRUE")
+        options = (
+            "-Y",
+            f"eth.type != {END}",
+            "-n",
+            "-T",
+            "json",
+            "-x",
+            "--no-duplicate-keys",
+            "-o",
+            "ip.check_checksum:TRUE",
+        )
         result = await run(None, "tshark", "-r", str(self._file), *options, within=60)
         assert result.status == 0, result.errors
         return [_frame(each["_source"]["layers"]) for each in json.loads(result.output)]
@@ -64,7 +102,7 @@ async def capturing(node: Node, file: Path, interface: str = "front") -> AsyncIt
         node, "tcpdump", "-i", interface, "--immediate-mode", "-U", "-Z", "root", "-w", str(file)
     )
     await process.line("listening on")
-    capture = Capture(file, process)
+    capture = Capture(file, process, node, interface)
     try:
         yield capture
     finally:
