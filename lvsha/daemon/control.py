@@ -130,6 +130,7 @@ class Controller:
             trouble=trouble,
             refused=[str(failed.error) for failed in self._reconciler.failures],
             report=await self._pair.status() if self._config.vrrp else None,
+            alarms=self._pair.alarms(),
         )
         return doctor.judge(self._config, facts)
 

@@ -93,7 +93,11 @@ class Pair:
         """What a person should look at, a sentence each."""
         faults = [f"vrrp.{n} is in fault: {r.why}" for n, r in self.roles.items() if r.state is State.FAULT]
         held = [f"vrrp.{n} is kept from being master: {why}" for n, why in self._held.items()]
-        return [*faults, *held, *self._alarms.standing(time.monotonic())]
+        return [*faults, *held, *self.alarms()]
+
+    def alarms(self) -> list[str]:
+        """What the speaker told of the pair that is not over, a sentence each."""
+        return self._alarms.standing(time.monotonic())
 
     def is_master(self, instance: str) -> bool:
         """Whether this node is master of an instance, as far as the speaker has said."""

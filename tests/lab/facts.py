@@ -14,7 +14,7 @@ from typing import Any
 from lvsha.api.views import FindingView
 from lvsha.config import Config, SyncConfig, VipConfig, VrrpConfig
 from lvsha.daemon import settings
-from lvsha.daemon.doctor.facts import SOMEWHERE, Facts, per_link
+from lvsha.daemon.doctor.facts import SOMEWHERE, Facts, beside, per_link
 from lvsha.desired import source_nats
 from lvsha.kernel.addresses import OURS, Held, Place
 from lvsha.kernel.links import Link
@@ -157,4 +157,10 @@ def _ways(config: Config) -> dict[Any, Way]:
     }
     own = {v.address: Way(FRONT, None, v.address, 0, local=True) for v in services if v.address is not None}
     world = Way(FRONT, ip_address("192.0.2.254"), ip_address("192.0.2.1"), 0, local=False)
-    return {**servers, **own, **dict.fromkeys(SOMEWHERE.values(), world)}
+    moving = [vip for v in config.vrrp.values() for vip in (*v.addresses, *v.excluded)]
+    near = {
+        neighbour: Way(BACK if vip.interface == "back" else FRONT, None, None, 0, local=False)
+        for vip in moving
+        if (neighbour := beside(vip.address)) is not None
+    }
+    return {**near, **servers, **own, **dict.fromkeys(SOMEWHERE.values(), world)}

@@ -34,7 +34,8 @@ class VipTable(Table):
     """An address that an instance holds; a text stands for the address alone."""
 
     address: IpInterface
-    """The address with its prefix length; without one it is a host's (/32, /128)."""
+    """The address with its prefix length; without one it is a host's (/32, /128). No route to its network
+    comes with it: that stays with the directors' own addresses, or is yours to put on both."""
     interface: InterfaceName | None = None
     """Interface that it is put on. Default: the instance's."""
 

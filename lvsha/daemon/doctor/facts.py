@@ -40,7 +40,7 @@ class Facts:
     held: tuple[Held, ...] = ()
     """Every address of this machine."""
     ways: Mapping[Address, Way | Refusal] = field(default_factory=dict)
-    """To each server, to each service's address, and to `SOMEWHERE`."""
+    """To each server, to each service's address, beside each virtual address, and to `SOMEWHERE`."""
     neighbours: Mapping[tuple[Address, int], Neighbour] = field(default_factory=dict)
     """By address and interface."""
     owners: Mapping[Address, frozenset[str]] = field(default_factory=dict)
@@ -52,6 +52,8 @@ class Facts:
     """Programs that run here and write the table too."""
     report: StatusReport | None = None
     """What the speaker says of itself; None: it does not answer."""
+    alarms: tuple[str, ...] = ()
+    """What it told of the pair that is not over, a sentence each."""
 
     def name(self, index: int) -> str:
         """The name of an interface."""
@@ -101,6 +103,22 @@ class Facts:
             return self.index(place.interface)
         way = self.ways.get(address)
         return way.index if isinstance(way, Way) else None
+
+
+def beside(interface: Interface) -> Address | None:
+    """Stands for an address's neighbours in its network; None for one without, or with that of every link."""
+    network = interface.network
+    if network.num_addresses < 2 or interface.is_link_local:
+        return None
+    first = network.network_address + (1 if network.num_addresses > 2 else 0)
+    return first if first != interface.ip else first + 1
+
+
+def strangers(config: Config) -> frozenset[Address]:
+    """Addresses of nobody in particular, that ways are looked for to: nobody has to be there."""
+    moving = (vip for v in config.vrrp.values() for vip in (*v.addresses, *v.excluded))
+    found = {beside(vip.address) for vip in moving}
+    return frozenset(SOMEWHERE.values()) | {address for address in found if address is not None}
 
 
 def holder_of(address: Address, config: Config) -> VrrpConfig | None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from lvsha.config import Config
 from lvsha.daemon import settings
 from lvsha.daemon.doctor import claims, fullnat, machine
-from lvsha.daemon.doctor.facts import SOMEWHERE, Facts, per_link
+from lvsha.daemon.doctor.facts import Facts, per_link, strangers
 from lvsha.kernel.addresses import Addresses, Held
 from lvsha.kernel.links import Link, Links
 from lvsha.kernel.modules import find
@@ -46,11 +46,12 @@ async def look(
     trouble: str = "",
     refused: Iterable[str] = (),
     report: StatusReport | None = None,
+    alarms: Iterable[str] = (),
 ) -> Facts:
     """See everything. Raises KernelError where netlink does not answer."""
     links, held = await _links(), await _held()
     ways = await _ways(config)
-    neighbours = await _neighbours(_hops(ways))
+    neighbours = await _neighbours(_hops(ways, strangers(config)))
     names = _settings(config, links)
     seen = Facts(
         observed=observed,
@@ -64,6 +65,7 @@ async def look(
         modules=await asyncio.to_thread(find, machine.modules(config)),
         programs=await asyncio.to_thread(others),
         report=report,
+        alarms=tuple(alarms),
     )
     return replace(seen, owners=await _owners(claims.questions(config, seen)))
 
@@ -90,18 +92,18 @@ async def _held() -> list[Held]:
 async def _ways(config: Config) -> dict[Address, Way | Refusal]:
     services = config.services.values()
     wanted = {s.address for v in services for s in (*v.servers, *v.fallback)}
-    wanted |= {v.address for v in services if v.address is not None} | {*SOMEWHERE.values()}
+    wanted |= {v.address for v in services if v.address is not None} | strangers(config)
     routes = Routes.open()
     with contextlib.closing(routes):
         return await routes.find(list(wanted))
 
 
-def _hops(ways: Mapping[Address, Way | Refusal]) -> list[Place]:
+def _hops(ways: Mapping[Address, Way | Refusal], spared: frozenset[Address]) -> list[Place]:
     """Who has to answer on a link for each way."""
     found = {
         (way.gateway or address, way.index)
         for address, way in ways.items()
-        if isinstance(way, Way) and not way.local and address not in SOMEWHERE.values()
+        if isinstance(way, Way) and not way.local and address not in spared
     }
     return list(found)
 

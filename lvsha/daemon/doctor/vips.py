@@ -1,12 +1,12 @@
-"""The services' addresses: held by somebody, by one only, and on a lease."""
+"""The addresses of services and of VRRP: held by somebody, by one only, on a lease, and with a way back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from lvsha.api.views import FindingView
-from lvsha.config import Config, VrrpConfig
-from lvsha.daemon.doctor.facts import LO, SOMEWHERE, Facts, holder_of, per_link
+from lvsha.config import Config, VipConfig, VrrpConfig
+from lvsha.daemon.doctor.facts import LO, SOMEWHERE, Facts, beside, holder_of, per_link
 from lvsha.daemon.doctor.finding import error, ok, sysctl, warning
 from lvsha.daemon.doctor.serving import served_here
 from lvsha.kernel.addresses import OURS, Held
@@ -20,10 +20,14 @@ _DEPRECATED = 0x20
 
 def judge(config: Config, facts: Facts) -> Iterator[FindingView]:
     """Everything about who holds the addresses, and whether clients' packets may come in."""
-    addresses = {s.address for s in config.services.values() if s.address is not None}
-    for address in sorted(addresses, key=lambda a: (a.version, a)):
+    serving = {s.address for s in config.services.values() if s.address is not None}
+    moving = [vip for v in config.vrrp.values() for vip in (*v.addresses, *v.excluded)]
+    for address in sorted(serving | {vip.address.ip for vip in moving}, key=lambda a: (a.version, a)):
         yield from _address(address, config, facts)
-        yield from _strict(address, config, facts)
+        if address in serving:
+            yield from _strict(address, config, facts)
+    for vip in moving:
+        yield from _cut_off(vip, facts)
 
 
 def _address(address: Address, config: Config, facts: Facts) -> Iterator[FindingView]:
@@ -82,6 +86,20 @@ def _moving(subject: str, holder: VrrpConfig, held: list[Held], facts: Facts) ->
         yield error(subject, words, f"lvsha-cli vrrp {holder.name}")
     elif status.state is not State.MASTER and not held:
         yield ok(subject, f"is held by {status.master}, which advertises vrrp.{holder.name}")
+
+
+def _cut_off(vip: VipConfig, facts: Facts) -> Iterator[FindingView]:
+    """No route comes with a virtual address: that is not to depend on which director is master."""
+    neighbour = beside(vip.address)
+    way = facts.ways.get(neighbour) if neighbour is not None else None
+    there = isinstance(way, Way) and (
+        way.local or (not way.gateway and facts.index(vip.interface) == way.index)
+    )
+    if way is None or there or facts.index(vip.interface) is None:
+        return
+    network, interface = vip.address.network, vip.interface
+    words = f"its network {network} is not reached by {interface} from here: neighbours there get no answer"
+    yield warning(f"address {vip.address.ip}", words, f"ip route add {network} dev {interface}")
 
 
 def _strict(address: Address, config: Config, facts: Facts) -> Iterator[FindingView]:

@@ -22,6 +22,8 @@ def judge(config: Config, facts: Facts) -> Iterator[FindingView]:
         yield error("speaker", "does not answer: nobody here moves the addresses", "lvsha-cli events")
         return
     yield from _speaker(config, facts.report)
+    for sentence in facts.alarms:
+        yield error("pair", sentence, "lvsha-cli events --alerts")
     for name in config.vrrp:
         status = facts.instance(name)
         if status is not None:

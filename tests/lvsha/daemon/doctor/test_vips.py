@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 
 import pytest
 
-from lvsha.daemon.doctor.facts import Facts
+from lvsha.daemon.doctor.facts import SOMEWHERE, Facts, beside
 from lvsha.daemon.doctor.vips import judge
 from lvsha.kernel.addresses import OURS
+from lvsha.kernel.netlink import Refusal
+from lvsha.kernel.routes import Way
 from lvsha.model import Family
 from lvsha.speaker.messages import State
 from tests.lab.facts import BACK, FRONT, bad, facts, held, pair, report, status, vrrp
@@ -76,9 +79,10 @@ def test_an_address_that_nobody_in_the_pair_holds() -> None:
 def test_an_address_that_no_instance_holds() -> None:
     """In a pair, an address outside of VRRP stays behind: a warning if it is here, else an error."""
     other = pair(ALONE, vrrp("192.0.2.101/24"))
-    here = facts(other, held=(OWN, held("192.0.2.100/24", FRONT)))
+    moving = held("192.0.2.101/24", FRONT, mark=OURS)
+    here = facts(other, held=(OWN, moving, held("192.0.2.100/24", FRONT)))
     assert [f.severity for f in bad(judge(other, here))] == ["warning"]
-    assert [f.severity for f in bad(judge(other, replace(here, held=(OWN,))))] == ["error"]
+    assert [f.severity for f in bad(judge(other, replace(here, held=(OWN, moving))))] == ["error"]
 
 
 def test_a_silent_speaker_is_not_blamed_on_the_address() -> None:
@@ -86,11 +90,57 @@ def test_a_silent_speaker_is_not_blamed_on_the_address() -> None:
     assert list(judge(PAIR, facts(PAIR, report=None))) == []
 
 
+def test_an_address_without_a_service_is_looked_at_as_well() -> None:
+    """The servers' gateway, put on a backup by hand, makes two of it."""
+    both = pair(ALONE, vrrp("192.0.2.100/24", "10.0.0.254/24"))
+    (found,) = bad(judge(both, facts(both, held=(OWN, LEASED, held("10.0.0.254/24", BACK)))))
+    assert (found.subject, found.command) == ("address 10.0.0.254", "ip address del 10.0.0.254/24 dev back")
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        Refusal(errno.ENETUNREACH),
+        Way(FRONT, ip_address("192.0.2.254"), None, 0, local=False),
+        Way(BACK, None, None, 0, local=False),
+    ],
+    ids=["no route", "by a router", "elsewhere"],
+)
+def test_an_address_in_a_network_of_its_own_needs_a_route(way: Way | Refusal) -> None:
+    """No route comes with it: without one, or with one that leads elsewhere, its neighbours get no answer."""
+    alien = pair(ALONE, vrrp("192.0.2.100/24", "203.0.113.10/29"))
+    assert bad(judge(alien, facts(alien))) == []
+    well = facts(alien)
+    (found,) = bad(judge(alien, replace(well, ways={**well.ways, ip_address("203.0.113.9"): way})))
+    assert (found.severity, found.command) == ("warning", "ip route add 203.0.113.8/29 dev front")
+
+
+@pytest.mark.parametrize(
+    ("address", "neighbour"),
+    [
+        ("192.0.2.100/24", "192.0.2.1"),
+        ("192.0.2.1/24", "192.0.2.2"),
+        ("192.0.2.0/31", "192.0.2.1"),
+        ("192.0.2.1/31", "192.0.2.0"),
+        ("2001:db8::1/64", "2001:db8::2"),
+        ("192.0.2.1/32", None),
+        ("fe80::1/64", None),
+    ],
+)
+def test_a_neighbour_is_another_of_its_network(address: str, neighbour: str | None) -> None:
+    """Where the address is a host's, or of every link, there is none."""
+    assert beside(ip_interface(address)) == (None if neighbour is None else ip_address(neighbour))
+
+
 def strict(name: str, out: int) -> Facts:
     """rp_filter is 1 on one interface or all, and the world is reached by another one."""
     well = facts(PAIR)
-    ways = {a: replace(w, index=out) if not w.local else w for a, w in well.ways.items()}  # type: ignore[union-attr]  # all are ways
-    return replace(well, ways=ways, sysctls={**well.sysctls, f"net/ipv4/conf/{name}/rp_filter": "1"})
+    world = Way(out, ip_address("192.0.2.254"), None, 0, local=False)
+    return replace(
+        well,
+        ways={**well.ways, SOMEWHERE[Family.IPV4]: world},
+        sysctls={**well.sysctls, f"net/ipv4/conf/{name}/rp_filter": "1"},
+    )
 
 
 @pytest.mark.parametrize("name", ["front", "all"])

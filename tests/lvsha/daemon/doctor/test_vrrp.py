@@ -75,6 +75,14 @@ def test_refused_adverts_are_told_by_their_cause(reason: str, severity: str, wor
     assert words in sentence
 
 
+def test_what_the_speaker_told_and_is_not_over() -> None:
+    """Two masters are no matter of the counters: who is one hears of the other by its own words."""
+    seen = facts(CFG, alarms=("vrrp.public: 192.0.2.2 is master as well",))
+    (two,) = bad(judge(CFG, seen))
+    assert (two.severity, two.subject) == ("error", "pair")
+    assert two.finding == "vrrp.public: 192.0.2.2 is master as well"
+
+
 def test_a_node_that_is_alone_in_the_file() -> None:
     """[nodes] with one name is worth knowing."""
     alone = replace(CFG, nodes={"lb1": NodeConfig("lb1")})
