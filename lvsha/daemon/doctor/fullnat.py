@@ -1,4 +1,4 @@
-"""Mode fullnat: connection tracking has room, and the source NAT and its addresses are there.
+"""Mode fullnat: connection tracking has room and tells, and the source NAT and its addresses are there.
 
 That the local addresses move with the service's is a rule of the configuration; the settings that
 connection tracking needs are looked at with all others.
@@ -18,7 +18,8 @@ from lvsha.speaker.messages import State
 
 MAX = "net.netfilter.nf_conntrack_max"
 COUNT = "net.netfilter.nf_conntrack_count"
-SETTINGS = (MAX, COUNT)
+EVENTS = "net.netfilter.nf_conntrack_events"
+SETTINGS = (MAX, COUNT, EVENTS)
 PORTS = 64_500
 """Connections that one local address carries to one server's port."""
 _FULL = 0.8
@@ -31,6 +32,8 @@ def judge(config: Config, facts: Facts) -> Iterator[FindingView]:
         return
     yield from _rules(facts)
     yield from _tracking(facts)
+    if config.vrrp and config.sync is not None:
+        yield from _collisions(config, facts)
     for service in config.services.values():
         if service.source_nat is not None:
             yield from _pool(f"service {service.name}", service.local_addresses, config, facts)
@@ -47,13 +50,24 @@ def _rules(facts: Facts) -> Iterator[FindingView]:
 
 
 def _tracking(facts: Facts) -> Iterator[FindingView]:
-    most, count = (facts.number(name) for name in SETTINGS)
+    most, count = facts.number(MAX), facts.number(COUNT)
     if most is not None and count is not None:
         if count > _FULL * most:
             words = f"{count} of {most} entries are in use: when it is full, new connections are dropped"
             yield warning(MAX, words, f"sysctl -w {MAX}={4 * most}")
         else:
             yield ok(MAX, f"{count} of {most} entries are in use")
+
+
+def _collisions(config: Config, facts: Facts) -> Iterator[FindingView]:
+    """Whether directors tell each other whose port was changed; see `lvsha.daemon.collisions`."""
+    lost = "connections that are given another port than their client's do not outlive a failover"
+    if config.peer is None:
+        yield info("source NAT", f"{lost}: directors tell each other of them over [peer]")
+    elif facts.number(EVENTS) == 0:
+        yield warning(EVENTS, f"is 0: {lost}, for nobody hears of them", f"sysctl -w {EVENTS}=1")
+    else:
+        yield ok("source NAT", "connections that are given another port are told to the other director")
 
 
 def _pool(

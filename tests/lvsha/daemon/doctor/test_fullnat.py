@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from ipaddress import ip_address
 
-from lvsha.config import Config
+from lvsha.config import Config, PeerConfig
 from lvsha.daemon.doctor.facts import Facts
-from lvsha.daemon.doctor.fullnat import COUNT, MAX, judge
+from lvsha.daemon.doctor.fullnat import COUNT, EVENTS, MAX, judge
 from lvsha.kernel.addresses import OURS
 from lvsha.model import Mode, SourceNatState
 from lvsha.speaker.messages import State
@@ -16,7 +16,9 @@ from tests.lab.services import config, server, service
 
 LOCAL = ip_address("10.0.0.100")
 WEB = replace(service(replace(server(11), mode=Mode.FULLNAT)), mode=Mode.FULLNAT, local_addresses=(LOCAL,))
-CFG = pair(config(WEB), vrrp("192.0.2.100/24", "10.0.0.100/24"))
+ALONE = pair(config(WEB), vrrp("192.0.2.100/24", "10.0.0.100/24"))
+PEER = PeerConfig(b"k" * 32, ip_address("10.0.0.1"), ip_address("10.0.0.1"), {}, 8850)
+CFG = replace(ALONE, peer=PEER)
 
 
 def spoiled(name: str, value: str) -> Facts:
@@ -55,6 +57,17 @@ def test_a_connection_table_that_fills_up() -> None:
     """At four fifths it is time to make it larger."""
     assert serious(CFG, spoiled(COUNT, "209000")) == []
     assert serious(CFG, spoiled(COUNT, "210000")) == [("warning", MAX)]
+
+
+def test_ports_that_are_changed_are_told_to_a_peer() -> None:
+    """Not without `[peer]`, nor where connection tracking tells of nothing; one alone has nobody to tell."""
+    assert serious(CFG, spoiled(EVENTS, "2")) == []
+    assert serious(CFG, spoiled(EVENTS, "0")) == [("warning", EVENTS)]
+    (unheard, _) = bad(judge(ALONE, facts(ALONE)))
+    assert (unheard.severity, unheard.subject) == ("info", "source NAT")
+    assert "over [peer]" in unheard.finding
+    single = config(WEB)
+    assert "port than" not in " ".join(f.finding for f in judge(single, facts(single)))
 
 
 def test_a_local_address_that_is_not_here() -> None:
