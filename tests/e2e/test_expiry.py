@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -79,15 +80,22 @@ def asked(sock: socket.socket) -> str:
 TCP, UDP = f"-t {VIP}:7007", f"-u {VIP}:7007"
 
 
-async def test_a_removed_server_ends_its_connections(site: Site) -> None:
-    """`expire_nodest_conn = 1`: a TCP client is reset, a UDP client gets another server."""
-    site.set(expire_nodest_conn=1)
+@contextlib.contextmanager
+def removed(site: Site) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A TCP and a UDP client of the first server, which is then removed; the second is there."""
     for service in (TCP, UDP):
         site.table(f"-A {service} -s rr", f"-a {service} R1 -m")
     with site.connect() as stream, site.datagrams() as datagrams:
         assert (said(stream), said(datagrams)) == ("rs1", "rs1")
         for service in (TCP, UDP):
             site.table(f"-a {service} R2 -m", f"-d {service} R1")
+        yield stream, datagrams
+
+
+async def test_a_removed_server_ends_its_connections(site: Site) -> None:
+    """`expire_nodest_conn = 1`: a TCP client is reset, a UDP client gets another server."""
+    site.set(expire_nodest_conn=1)
+    with removed(site) as (stream, datagrams):
         # From Linux 5.9 on they end at once, without a packet.
         async with asyncio.timeout(10):
             while "10.0.1.11" in site.net["lb1"].run("ipvsadm", "-Lnc"):  # noqa: ASYNC110 - the kernel tells nobody
@@ -100,12 +108,7 @@ async def test_a_removed_server_ends_its_connections(site: Site) -> None:
 async def test_a_removed_server_keeps_its_connections(site: Site) -> None:
     """`expire_nodest_conn = 0`: packets vanish, for a UDP client too; once it is back all goes on."""
     site.set(expire_nodest_conn=0)
-    for service in (TCP, UDP):
-        site.table(f"-A {service} -s rr", f"-a {service} R1 -m")
-    with site.connect() as stream, site.datagrams() as datagrams:
-        assert (said(stream), said(datagrams)) == ("rs1", "rs1")
-        for service in (TCP, UDP):
-            site.table(f"-a {service} R2 -m", f"-d {service} R1")
+    with removed(site) as (stream, datagrams):
         for sock in (stream, datagrams):
             with pytest.raises(TimeoutError):
                 said(sock)
