@@ -14,6 +14,7 @@ See include/uapi/linux/if_addr.h and rtnetlink.h.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import struct
 from collections.abc import Iterable, Sequence
@@ -23,7 +24,7 @@ from typing import Final, Self
 
 from lvsha.kernel import attributes
 from lvsha.kernel.attributes import MalformedError
-from lvsha.kernel.netlink import Netlink, Refusal
+from lvsha.kernel.netlink import BATCH, Netlink, Refusal
 
 Interface = IPv4Interface | IPv6Interface
 
@@ -31,6 +32,7 @@ NETLINK_ROUTE: Final = 0
 RTM_NEWADDR: Final = 20
 RTM_DELADDR: Final = 21
 RTM_GETADDR: Final = 22
+RTM_GETROUTE: Final = 26
 
 OURS: Final = 112
 """The mark of our addresses: VRRP's protocol number. `ip address show proto 112` lists them."""
@@ -54,6 +56,14 @@ _IFA_F_NODAD = 0x02
 _IFA_F_NOPREFIXROUTE = 0x200
 
 _SECONDARY = 0x01
+
+_RTMSG = struct.Struct("=BBBBBBBBI")
+_RTA_DST = 1
+_RTN_LOCAL = 2
+_RTM_TYPE = 7
+"""Where struct rtmsg has the kind of a route."""
+_PATIENCE, _PAUSE = 0.1, 0.001
+"""Seconds to wait for the kernel to deliver to an address, and between two looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,32 @@ class Addresses:
         refused = await self._netlink.transact(RTM_NEWADDR, bodies, _NLM_F_CREATE | _NLM_F_REPLACE)
         return {places[i]: refusal for i, refusal in refused.items()}
 
+    async def arrive(self, places: Sequence[Place]) -> None:
+        """Wait until what comes for these addresses is taken in, for a tenth of a second at the most.
+
+        For IPv6 that is after `put` has returned: a worker of the kernel's puts the local route in place
+        (addrconf_dad_work(), net/ipv6/addrconf.c), once it has a processor, which it has not as long as
+        somebody of real-time priority wants it. Raises KernelError.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + _PATIENCE
+        missing = [place.address.ip.packed for place in places if place.address.version == 6]
+        while missing := await self._elsewhere(missing):
+            if clock() >= deadline:
+                return
+            # Whoever waits at real-time priority must sleep.
+            await asyncio.sleep(_PAUSE)
+
+    async def _elsewhere(self, addresses: Sequence[bytes]) -> list[bytes]:
+        """Those that packets would be forwarded to."""
+        found: list[bytes] = []
+        for start in range(0, len(addresses), BATCH):
+            some = addresses[start : start + BATCH]
+            questions = [_RTMSG.pack(_AF_INET6, 128, *[0] * 7) + attributes.pack(_RTA_DST, a) for a in some]
+            answers = await self._netlink.ask(RTM_GETROUTE, questions)
+            found += [address for address, answer in zip(some, answers, strict=True) if not _local(answer)]
+        return found
+
     async def remove(self, places: Sequence[Place]) -> dict[Place, Refusal]:
         """Remove addresses; one that is not there is no refusal. Raises KernelError as `put` does."""
         refused = await self._netlink.transact(RTM_DELADDR, [_remove_body(place) for place in places])
@@ -137,6 +173,10 @@ def held(body: bytes) -> Held | None:
         _valid(found),
         attributes.number(found, _IFA_PROTO, 0),
     )
+
+
+def _local(answer: bytes | Refusal) -> bool:
+    return isinstance(answer, bytes) and len(answer) >= _RTMSG.size and answer[_RTM_TYPE] == _RTN_LOCAL
 
 
 def _known(answers: Iterable[bytes]) -> Iterable[Held]:

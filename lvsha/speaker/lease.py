@@ -155,7 +155,18 @@ class Leases:
                 new.append(place)
             self._put_at[place], self._put_for[place] = now, lifetime
             self._refused.pop(place, None)
-        self._tell(new)
+        await self._arrive(new)
+
+    async def _arrive(self, new: list[Place]) -> None:
+        """Tell of new addresses, of each as soon as packets for it are taken in.
+
+        Whoever is told of one announces it. What comes for it too early is forwarded to where it was, with
+        a redirect to the sender, who believes that until the next announcement.
+        """
+        self._tell([place for place in new if place.address.version == 4])
+        if six := [place for place in new if place.address.version == 6]:
+            await self._addresses.arrive(six)
+            self._tell(six)
 
     async def _remove(self, places: list[Place]) -> None:
         if not places:

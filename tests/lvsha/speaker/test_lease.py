@@ -15,6 +15,7 @@ from lvsha.speaker.lease import Leases
 from tests.lab.virtual import in_virtual_time
 
 A, B, C = (Place(ip_interface(f"192.0.2.{n}/24"), 2) for n in (100, 101, 102))
+SIX = Place(ip_interface("2001:db8:1::100/64"), 2)
 
 
 class Kernel:
@@ -27,6 +28,7 @@ class Kernel:
         """When they were made."""
         self.refuse: set[Place] = set()
         self.fail = False
+        self.arriving: Callable[[], None] = lambda: None
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -42,6 +44,11 @@ class Kernel:
         for place in places:
             self.held.pop(place, None)
         return {}
+
+    async def arrive(self, places: Sequence[Place]) -> None:
+        """As `kernel.Addresses`."""
+        self.arriving()
+        await self._visit("arrive", places)
 
     async def _visit(self, what: str, places: Sequence[Place]) -> None:
         self.calls.append((what, tuple(places)))
@@ -253,3 +260,15 @@ async def test_what_is_not_wanted_any_more_after_a_freeze_is_not_put_again() -> 
         leases.lost(A)
         await leases.settled()
         assert [what for what, _ in kernel.calls[1:]] == []
+
+
+async def test_an_address_is_told_of_when_it_has_arrived() -> None:
+    """One of IPv6 waits for the kernel to deliver to it; those of IPv4 do not wait for that."""
+    before: list[tuple[str, tuple[Place, ...]]] = []
+    async with leasing() as (leases, kernel, told):
+        kernel.arriving = lambda: before.extend(told.new)
+        leases.hold("x", [SIX, A], 2)
+        await leases.settled()
+        assert kernel.calls == [("put", (SIX, A)), ("arrive", (SIX,))]
+        assert before == [("x", (A,))]
+        assert told.new == [("x", (A,)), ("x", (SIX,))]
