@@ -128,8 +128,12 @@ class Speaker:
     async def run(self) -> None:
         """Miss the director when it is away; an eternal task."""
         while True:
+            begun = self._loop.time()
             await asyncio.sleep(_LOOK)
-            self._miss(self._loop.time() - self._heard)
+            now = self._loop.time()
+            # Time in which this process did not run is no silence of the director's.
+            self._heard = min(now, self._heard + now - begun - _LOOK)
+            self._miss(now - self._heard)
 
     # --- the director --------------------------------------------------------------------------
 

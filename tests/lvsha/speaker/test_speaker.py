@@ -113,6 +113,22 @@ async def test_a_director_that_stays_away_costs_the_role(pair: Pair) -> None:
     await lb1.become(State.MASTER)
 
 
+async def test_time_in_which_all_stood_still_is_no_absence_of_the_directors(pair: Pair) -> None:
+    """A machine that was paused for longer than the grace had both on it: nobody is missed."""
+    lb1, _ = pair
+    await lb1.configure(HIGH, grace=1.0)
+    await lb1.become(State.MASTER)
+    await lb1.stopped()
+    lb1.beats = False
+    await asyncio.sleep(1.5)
+    lb1.thaw()
+    await lb1.become(State.BACKUP)
+    lb1.beats = True
+    await lb1.become(State.MASTER)
+    assert (await lb1.report()).gate
+    assert [event for event in lb1.events if event.event == "director.lost"] == []
+
+
 async def test_a_director_that_is_restarted_costs_nothing(pair: Pair, net: Network) -> None:
     """Within the grace a lost connection changes nothing on the wire."""
     lb1, lb2 = pair
