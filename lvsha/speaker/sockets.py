@@ -26,6 +26,8 @@ DRAIN = 512
 """After a freeze: more than a socket's buffer holds."""
 RETRY = 1.0
 """Seconds until a socket that was refused is asked for again."""
+IPV6_MTU = 1280
+"""What a link must carry for IPv6 (RFC 8200, section 5)."""
 
 _VRID = 1
 
@@ -66,9 +68,16 @@ class Sockets:
         known = self._links.get(link.name)
         self._links[link.name] = link
         if known is None or known.index != link.index:
-            for family in (4, 6):
-                self._close(link.name, family)
-                self._refresh(link.name, family)
+            self._reopen(link.name, (4, 6))
+        elif known.mtu < IPV6_MTU <= link.mtu:
+            # Below that the kernel took all of IPv6 away (net/ipv6/addrconf.c, addrconf_notify), and with it
+            # the group that the socket still believes to be in.
+            self._reopen(link.name, (6,))
+
+    def _reopen(self, name: str, families: tuple[int, ...]) -> None:
+        for family in families:
+            self._close(name, family)
+            self._refresh(name, family)
 
     def gone(self, name: str) -> None:
         """An interface is no more."""

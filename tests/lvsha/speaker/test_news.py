@@ -44,6 +44,29 @@ async def test_an_interface_that_is_replaced_is_used_again(pair: Pair, net: Netw
     await lb1.event("vip.added", since=mark)
 
 
+@pytest.mark.parametrize("lost", [["mtu 1200", "mtu 1500"], ["down", "up"]], ids=["too small", "down"])
+async def test_an_interface_without_ipv6_for_a_while_is_heard_on_again(
+    pair: Pair, net: Network, lost: list[str]
+) -> None:
+    """An MTU below 1280 ends IPv6 there, membership of the group too; a backup hears its master again."""
+    lb1, lb2 = pair
+    vip = "2001:db8:1::100/64"
+    await lb1.configure(instance(vip, priority=200))
+    await lb1.become(State.MASTER)
+    await lb2.configure(instance(vip, priority=100))
+    await lb2.become(State.BACKUP)
+    lb2.node.ip(f"link set front {lost[0]}")
+    await lb2.become(State.FAULT)
+    lb2.node.ip(f"link set front {lost[1]}")
+    lb2.node.ip("address replace fe80::2/64 dev front nodad")
+    await lb2.become(State.BACKUP)
+    with hearing(net["client"], 6) as ears:
+        for _ in range(10):
+            await ears.next()
+        assert ears.sources == ["fe80::1"]
+    assert (await lb2.status()).master == "fe80::1"
+
+
 async def test_an_address_that_somebody_removes_is_put_back(pair: Pair) -> None:
     """The master's address is there again at once, and the operator is told."""
     lb1, _ = pair
