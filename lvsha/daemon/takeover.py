@@ -9,6 +9,11 @@ So a director that becomes master makes the entries of connection tracking itsel
 connection that IPVS has. They can be worked out: the port is the client's own, and the address is
 the pool's by a hash. What traffic has made meanwhile stays as it is.
 
+A connection may end while this is being done: its server has just been removed, and IPVS directs the client
+anew. With its own entry IPVS removes that of connection tracking, and one that is made a moment later would
+stand for the old server, for ever: nothing that the new one answers would get through. So it is looked once
+more.
+
 What cannot be worked out is a port that was not the client's own. Of such connections the peer tells while it
 is there, and their entries are made before there is need of them (`lvsha.daemon.collisions`).
 """
@@ -80,22 +85,37 @@ class Takeover:
             return
         begun, share = time.monotonic(), self._share()
         wanted = await asyncio.to_thread(lambda: list(flows(self._found(), entries, share)))
-        made, refused = await _make(wanted)
+        with contextlib.closing(Conntrack.open()) as conntrack:
+            made, refused = await _make(conntrack, wanted)
+            ended = await asyncio.to_thread(self._ended, made) if made else []
+            await conntrack.remove(ended)
         if made:
             seconds = round(time.monotonic() - begun, 3)
-            emit("connections.taken_up", connections=made, seconds=seconds)
+            emit("connections.taken_up", connections=len(made) - len(ended), seconds=seconds)
         if refused:
             what = f"{len(refused)} of {len(wanted)} entries of connection tracking"
             emit("connections.lost", error=f"the kernel refused {what}: {refused[0]}")
 
+    def _ended(self, made: list[Flow]) -> list[Flow]:
+        """Those that IPVS does not have any more, or has with another server."""
+        # The first seven fields say which connection it is, and whose.
+        there = {one[:7] for one in self._found()}
+        return [flow for flow in made if _identity(flow) not in there]
 
-async def _make(wanted: list[Flow]) -> tuple[int, list[Refusal]]:
-    """How many entries were made, and why others were not, except that they are there already."""
-    refusals: list[Refusal] = []
-    with contextlib.closing(Conntrack.open()) as conntrack:
-        for start in range(0, len(wanted), SLICE):
-            refusals += (await conntrack.add(wanted[start : start + SLICE])).values()
-    return len(wanted) - len(refusals), [r for r in refusals if r.errno != errno.EEXIST]
+
+def _identity(flow: Flow) -> tuple[object, ...]:
+    client, service = (flow.client, flow.client_port), (flow.address, flow.port)
+    return flow.protocol, *client, *service, flow.server, flow.server_port
+
+
+async def _make(conntrack: Conntrack, wanted: list[Flow]) -> tuple[list[Flow], list[Refusal]]:
+    """Make entries; which were made, and why others were not, except that they are there already."""
+    refusals: dict[int, Refusal] = {}
+    for start in range(0, len(wanted), SLICE):
+        refused = await conntrack.add(wanted[start : start + SLICE])
+        refusals |= {start + index: refusal for index, refusal in refused.items()}
+    made = [flow for index, flow in enumerate(wanted) if index not in refusals]
+    return made, [r for r in refusals.values() if r.errno != errno.EEXIST]
 
 
 def flows(found: Iterable[Connection], entries: Iterable[SourceNat], share: Share) -> Iterator[Flow]:

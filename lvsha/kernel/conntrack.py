@@ -1,4 +1,4 @@
-"""Entries of connection tracking, added by hand (ctnetlink: include/uapi/linux/netfilter/).
+"""Entries of connection tracking, added and removed by hand (ctnetlink: include/uapi/linux/netfilter/).
 
 An entry is what the kernel itself makes of the first packet that goes through IPVS and source NAT:
 
@@ -26,6 +26,8 @@ from lvsha.model import Address, Family, Protocol, family_of
 NETLINK_NETFILTER: Final = 12
 _NEW = 0x100
 """NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW."""
+_DELETE = 0x102
+"""... | IPCTNL_MSG_CT_DELETE."""
 _NLM_F_EXCL, _NLM_F_CREATE = 0x200, 0x400
 _HEAD = struct.Struct("=BBH")
 """struct nfgenmsg: family, version, resource."""
@@ -89,6 +91,23 @@ class Conntrack:
         """
         bodies = [body(flow) for flow in flows]
         return await self._netlink.transact(_NEW, bodies, _NLM_F_CREATE | _NLM_F_EXCL)
+
+    async def remove(self, flows: Sequence[Flow]) -> dict[int, Refusal]:
+        """Remove what leads from these servers to these local addresses and ports, to whichever service.
+
+        Returns, by index, those that were refused: ENOENT where there is none. Raises KernelError where the
+        outcome is not known.
+        """
+        return await self._netlink.transact(_DELETE, [_reply(flow) for flow in flows])
+
+
+def _reply(flow: Flow) -> bytes:
+    """The message that removes an entry, named by its server's end."""
+    form, row = _REPLIES[family_of(flow.client)]
+    seen = flow.local_port or flow.client_port
+    row = row.copy()
+    row[1::2] = (flow.server.packed, flow.local.packed, flow.protocol, flow.server_port, seen)
+    return form.pack(*row)
 
 
 def body(flow: Flow) -> bytes:
@@ -157,4 +176,10 @@ def _compiled(parts: list[Part]) -> tuple[struct.Struct, list[Any]]:
     return struct.Struct(form), row[:-1]
 
 
+_REPLIES = {
+    family: _compiled(
+        [_HEAD.pack(family, 0, 0), *_nest(_TUPLE_REPLY, _tuple(family, f"{family.bits // 8}s"))]
+    )
+    for family in Family
+}
 _FORMS = {(family, tcp): _form(family, tcp=tcp) for family in Family for tcp in (True, False)}

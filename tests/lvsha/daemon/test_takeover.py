@@ -83,6 +83,20 @@ async def test_a_new_master_takes_connections_up(said: Hearing, monkeypatch: pyt
     assert table.count("dst=10.0.1.100") == 4
 
 
+@pytest.mark.net
+@pytest.mark.usefixtures("namespace")
+async def test_what_ends_meanwhile_is_not_taken_up(said: Hearing) -> None:
+    """No entry stands for a server that IPVS has replaced, or for a connection that it has forgotten."""
+    before = [connection(port) for port in (1001, 1002, 1003)]
+    after = [before[0], before[1]._replace(server=ip_address("10.0.0.2"))]
+    reads = iter([before, after])
+    cfg = config(WEB)
+    await Takeover(lambda: cfg, lambda: by_nft, lambda: next(reads)).take_up()
+    table = await asyncio.to_thread(subprocess.check_output, ["conntrack", "-L"], text=True)
+    assert table.count("dst=10.0.1.100") == table.count("sport=1001") == 1
+    assert said.all("connections.taken_up")[0]["connections"] == 1
+
+
 async def test_what_the_kernel_refuses_is_told(said: Hearing, monkeypatch: pytest.MonkeyPatch) -> None:
     """Entries that cannot be made are an alert with the kernel's reason."""
 
@@ -93,6 +107,11 @@ async def test_what_the_kernel_refuses_is_told(said: Hearing, monkeypatch: pytes
         async def add(self, wanted: list[Flow]) -> dict[int, Refusal]:
             """As `Conntrack.add` without the capability."""
             return {index: Refusal(errno.EPERM) for index in range(len(wanted))}
+
+        async def remove(self, doomed: list[Flow]) -> dict[int, Refusal]:
+            """As `Conntrack.remove` of nothing."""
+            assert doomed == []
+            return {}
 
     monkeypatch.setattr(module.Conntrack, "open", Refusing)
     cfg, found = config(WEB), [connection(1001)]

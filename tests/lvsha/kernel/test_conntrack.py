@@ -79,6 +79,17 @@ async def test_a_port_that_another_one_has_is_refused(conntrack: Conntrack) -> N
     assert {index: refusal.errno for index, refusal in refusals.items()} == {1: errno.EEXIST}
 
 
+async def test_an_entry_is_removed_by_its_servers_end(conntrack: Conntrack) -> None:
+    """Of either family; an entry with another server's stays, and one that is not there is told."""
+    other = replace(TCP, client_port=40001)
+    await conntrack.add([TCP, SIX, other])
+    elsewhere = replace(other, server=ip_address("10.0.1.12"))
+    refused = await conntrack.remove([TCP, elsewhere, SIX])
+    assert {index: refusal.errno for index, refusal in refused.items()} == {1: errno.ENOENT}
+    assert "sport=40001" in shown("ipv4")
+    assert "sport=40000" not in shown("ipv4") + shown("ipv6")
+
+
 async def test_thousands_at_once(conntrack: Conntrack) -> None:
     """Many batches, each entry made once."""
     flows = [replace(TCP, client_port=port) for port in range(10000, 13000)]
