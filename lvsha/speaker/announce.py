@@ -19,6 +19,8 @@ from lvsha.wire.announce import Announcer, announcement
 Address = IPv4Address | IPv6Address
 
 BATCH = 64
+ECHO = 0.1
+"""Seconds within which a network that returns frames to their sender has done so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class _Lane:
 
     frames: deque[tuple[_Owner, bytes]] = field(default_factory=deque)
     free_at: float = 0.0
+    spoke_at: float = float("-inf")
     busy: bool = False
 
 
@@ -94,6 +97,11 @@ class Announcements:
             self._cancel(owner)
             owner.targets = []
 
+    def spoke(self, interface: str) -> bool:
+        """Whether something was announced on an interface just now."""
+        lane = self._lanes.get(interface)
+        return lane is not None and asyncio.get_running_loop().time() - lane.spoke_at < ECHO
+
     def _cancel(self, owner: _Owner) -> None:
         for timer in owner.timers:
             timer.cancel()
@@ -137,7 +145,8 @@ class Announcements:
             # An owner without targets has ended since.
             if owner.targets:
                 self._send(interface, frame)
-                lane.free_at = loop.time() + owner.garp.interval
+                lane.spoke_at = loop.time()
+                lane.free_at = lane.spoke_at + owner.garp.interval
         lane.busy = bool(lane.frames)
         if lane.busy:
             loop.call_at(max(lane.free_at, loop.time()), self._go_on, interface, lane)

@@ -5,13 +5,19 @@ address is still held here half a second later: a peer that takes over announces
 behind the advert that makes this node give it up, and the two may be read in either order.
 
 The same ears hear what is expected: that a new master announces what was held here until now.
+
+Another master with the same virtual MAC is heard on the interface below alone: to the kernel, a frame
+from a MAC of its own is one that the macvlan has sent (drivers/net/macvlan.c, macvlan_handle_frame).
+What a machine sends does not come in there, unless the network returns it; then it comes right after it
+was sent.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
 from lvsha.wire.conflict import ArpListener, Claim, NeighbourListener
@@ -27,24 +33,46 @@ PERIOD = 60.0
 BATCH = 16
 
 
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """An interface with a virtual MAC, whose like another machine may have."""
+
+    name: str
+    mac: str
+    below: str
+    """The interface that it is on."""
+
+
 class Conflicts:
     """Watches all held addresses."""
 
     def __init__(
-        self, claimed: Callable[[str, Claim], None], announced: Callable[[Address], None] = lambda _: None
+        self,
+        claimed: Callable[[str, Claim], None],
+        announced: Callable[[Address], None] = lambda _: None,
+        spoke: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        """`claimed` is called with an interface and what was heard there, `announced` with an awaited one."""
+        """`claimed` is called with an interface and what was heard there, `announced` with an awaited one.
+
+        `spoke` tells of an interface whether something was announced there just now: that may be what is
+        heard.
+        """
         self._claimed = claimed
         self._announced = announced
+        self._spoke = spoke
         self._owners: dict[str, Held] = {}
+        self._twins: dict[str, Twin] = {}
         self._expected: Held = {}
         self._listeners: dict[tuple[str, int], Listener] = {}
         self._heard: dict[tuple[str, Address], float] = {}
 
-    def watch(self, owner: str, addresses: Held) -> None:
-        """The owner holds these; none when it holds nothing any more."""
+    def watch(self, owner: str, addresses: Held, twin: Twin | None = None) -> None:
+        """The owner holds these, some on `twin`; none when it holds nothing any more."""
         before = self._interfaces()
         self._owners[owner] = addresses
+        self._twins.pop(owner, None)
+        if twin is not None:
+            self._twins[owner] = twin
         for interface in before | self._interfaces():
             self._refresh(interface)
 
@@ -68,13 +96,15 @@ class Conflicts:
             self._close(interface, family)
 
     def _interfaces(self) -> set[str]:
-        return {interface for addresses in self._everything() for interface in addresses}
+        below = {twin.below for twin in self._twins.values()}
+        return below | {interface for addresses in self._everything() for interface in addresses}
 
     def _everything(self) -> list[Held]:
         return [*self._owners.values(), self._expected]
 
     def _refresh(self, interface: str) -> None:
         held = [a for each in self._everything() for a in each.get(interface, ())]
+        held += [a for _, addresses in self._above(interface) for a in addresses]
         for family in (4, 6):
             wanted = [address for address in held if address.version == family]
             if wanted:
@@ -83,6 +113,12 @@ class Conflicts:
                     self._listener(interface, family).watch(wanted)
             else:
                 self._close(interface, family)
+
+    def _above(self, interface: str) -> Iterator[tuple[Twin, frozenset[Address]]]:
+        """The interfaces with virtual MACs that are on this one, and what is held there."""
+        for owner, twin in self._twins.items():
+            if twin.below == interface:
+                yield twin, self._owners[owner].get(twin.name, frozenset())
 
     def _listener(self, interface: str, family: int) -> Listener:
         known = self._listeners.get((interface, family))
@@ -111,6 +147,13 @@ class Conflicts:
     def _hear(self, interface: str, claim: Claim) -> None:
         if claim.address in self._expected.get(interface, ()):
             self._announced(claim.address)
+        for twin, addresses in self._above(interface):
+            if claim.address in addresses and claim.mac == twin.mac and not self._spoke(twin.name):
+                self._doubt(twin.name, claim)
+        if any(claim.address in each.get(interface, ()) for each in self._everything()):
+            self._doubt(interface, claim)
+
+    def _doubt(self, interface: str, claim: Claim) -> None:
         loop = asyncio.get_running_loop()
         key = interface, claim.address
         if loop.time() - self._heard.get(key, float("-inf")) >= PERIOD:

@@ -19,6 +19,7 @@ from lvsha.kernel.addresses import Place
 from lvsha.kernel.links import Link
 from lvsha.speaker import trackers
 from lvsha.speaker.announce import Target
+from lvsha.speaker.conflicts import Twin
 from lvsha.speaker.node import Node
 from lvsha.speaker.spec import Hmac, InstanceSpec, InterfaceTracker, Password, Tracker, VirtualAddress
 from lvsha.speaker.trackers.base import Standing, standing
@@ -255,7 +256,13 @@ class Instance:
             self._speak(up=True)
         self._holding = True
         self._node.leases.hold(spec.name, self.places(), spec.lease)
-        self._node.conflicts.watch(spec.name, self.by_interface())
+        self._node.conflicts.watch(spec.name, self.by_interface(), self._twin())
+
+    def _twin(self) -> Twin | None:
+        """The virtual MAC, as another master of the same virtual router has it too."""
+        if not self.spec.virtual_mac:
+            return None
+        return Twin(name_of(self.spec), mac_of(self.spec).hex(":"), self.spec.interface)
 
     def release(self) -> None:
         """Have them no more."""

@@ -24,8 +24,8 @@ from lvsha.speaker.node import Address, Node, Say, Tables
 from lvsha.speaker.pulse import Pulse
 from lvsha.speaker.shell import Shell
 from lvsha.speaker.sockets import Sockets
-from lvsha.speaker.virtual_mac import VirtualMacs
-from lvsha.wire.announce import Announcer, contradiction
+from lvsha.speaker.virtual_mac import VIRTUAL, VirtualMacs
+from lvsha.wire.announce import Announcer, announcement, contradiction
 from lvsha.wire.conflict import Claim
 
 MAC_LENGTH = 6
@@ -49,13 +49,14 @@ class News:
         self._broken: set[str] = set()
         """Interfaces that frames could not be sent on, told once until they change."""
         sysctl = Sysctl()
-        conflicts = Conflicts(self._claimed, self._announced)
+        announcements = Announcements(announcer, self._broke, self.waking)
+        conflicts = Conflicts(self._claimed, self._announced, announcements.spoke)
         self.node = Node(
             tables=Tables(),
             sockets=Sockets(self._broke, self._look),
             pulse=Pulse(self._overslept),
             leases=Leases(Addresses(netlink), self),
-            announcements=Announcements(announcer, self._broke, self.waking),
+            announcements=announcements,
             conflicts=conflicts,
             virtual_macs=VirtualMacs(Macvlans(netlink), sysctl),
             directing=Directing(sysctl, say, conflicts.expect),
@@ -173,16 +174,26 @@ class News:
 
     def _claimed(self, interface: str, claim: Claim) -> None:
         link = self.node.tables.links.get(interface)
-        if link is None or link.mac.hex(":") != claim.mac:
+        # No other machine has our MAC, unless it is a virtual one (RFC 9568, section 7.3).
+        if link is None or link.mac.hex(":") != claim.mac or link.mac.startswith(VIRTUAL):
             self._say("vip.conflict", address=str(claim.address), interface=interface, mac=claim.mac)
             self._contradict(interface, claim)
 
     def _contradict(self, interface: str, claim: Claim) -> None:
-        """Let the other one know, too; whoever it is, it is told once in a minute at most (`Conflicts`)."""
+        """Let the other one know, too; whoever it is, it is told once in a minute at most (`Conflicts`).
+
+        With the same virtual MAC as ours it is told through all: a switch returns nothing to where it came
+        from. No neighbour learns anything new by that.
+        """
         link, claimant = self.node.tables.links.get(interface), bytes.fromhex(claim.mac.replace(":", ""))
         if link is not None and len(link.mac) == len(claimant) == MAC_LENGTH:
+            if link.mac == claimant:
+                router = claim.address.version == 6 and self.node.forwards(interface)
+                frame = announcement(claim.address, link.mac, router=router)
+            else:
+                frame = contradiction(claim.address, link.mac, claimant)
             try:
-                self.node.announcer.send(interface, contradiction(claim.address, link.mac, claimant))
+                self.node.announcer.send(interface, frame)
             except OSError as error:
                 self._broke(interface, error)
 

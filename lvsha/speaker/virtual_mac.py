@@ -24,6 +24,9 @@ from lvsha.kernel.sysctl import Sysctl
 from lvsha.model import virtual_interface
 from lvsha.speaker.spec import InstanceSpec
 
+VIRTUAL = bytes.fromhex("00005e00")
+"""How every virtual MAC begins."""
+
 
 def name_of(spec: InstanceSpec) -> str:
     """What an instance's macvlan is called."""

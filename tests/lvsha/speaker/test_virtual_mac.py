@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 
 import pytest
 
+from lvsha.speaker.conflicts import PATIENCE
 from lvsha.speaker.messages import Hold, Release, State
 from tests.lab.network import Network, Node
 from tests.lab.process import run
@@ -71,6 +73,63 @@ async def test_a_master_hears_another_one_of_the_same_mac(pair: Pair, vip: str) 
     await lb1.ask(Release(instance="public"))
     await lb1.become(State.MASTER)
     assert "has priority 200" in (await lb2.become(State.BACKUP)).why
+
+
+@pytest.mark.parametrize("vip", [VIP, VIP6])
+async def test_two_masters_of_one_mac_that_hear_no_adverts_are_told_of_by_both(
+    pair: Pair, net: Network, vip: str
+) -> None:
+    """Each hears the other announce the address from the MAC that is its own as well, and reports it once."""
+    name, mac = ("vrrp6.51", MAC[6]) if ":" in vip else ("vrrp4.51", MAC[4])
+    await elect(pair, vip)
+    for speaker in pair:
+        speaker.node.cut("front", "in", adverts=True)
+    await pair[1].become(State.MASTER)
+    wanted = {"address": vip.partition("/")[0], "interface": name, "mac": mac}
+    for speaker in pair:
+        assert (await speaker.event("vip.conflict")).fields == wanted
+    assert [event.event for one in pair for event in one.events].count("vip.conflict") == 2
+    for speaker in pair:
+        speaker.node.mend("front")
+    await pair[1].become(State.BACKUP)
+    assert (await pair[0].status()).state is State.MASTER
+
+
+@pytest.mark.parametrize("vip", [VIP, VIP6])
+async def test_a_failover_there_and_back_is_no_conflict(pair: Pair, vip: str) -> None:
+    """An address and its MAC that move by a resignation, a silence and a pre-emption are claimed by one."""
+    lb1, lb2 = pair
+    await elect(pair, vip)
+    await lb1.ask(Hold(instance="public", why="a test"))
+    await lb2.become(State.MASTER)
+    await lb1.ask(Release(instance="public"))
+    await lb2.become(State.BACKUP)
+    await lb1.kill()
+    await lb2.become(State.MASTER)
+    await lb1.start()
+    await lb1.become(State.MASTER)
+    await lb2.become(State.BACKUP)
+    await asyncio.sleep(2 * PATIENCE)
+    assert not any(event.event == "vip.conflict" for one in pair for event in one.events)
+
+
+@pytest.mark.parametrize("virtual", [False, True])
+async def test_a_network_that_returns_frames_is_no_other_machine(
+    pair: Pair, net: Network, virtual: bool
+) -> None:
+    """What is announced here and comes in again is no conflict."""
+    lb1, _ = pair
+    with net["client"].entered():
+        mirror = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
+    mirror.bind(("front", 0x0806))
+    mirror.setblocking(False)
+    asyncio.get_running_loop().add_reader(mirror, lambda: mirror.send(mirror.recv(2048)))
+    await lb1.configure(instance(virtual_mac=virtual))
+    await lb1.event("vip.added")
+    await asyncio.sleep(2 * PATIENCE)
+    asyncio.get_running_loop().remove_reader(mirror)
+    mirror.close()
+    assert not any(event.event == "vip.conflict" for event in lb1.events)
 
 
 async def test_adverts_come_from_the_virtual_mac(pair: Pair, net: Network) -> None:
