@@ -103,7 +103,8 @@ class Instance:
         if (old.interface, old.family, old.vrid) != (spec.interface, spec.family, spec.vrid):
             self._node.sockets.forget(old.interface, old.family, old.vrid)
             self._node.sockets.listen(spec.interface, spec.family, spec.vrid, self._hear)
-        if old.virtual_mac and (not spec.virtual_mac or name_of(old) != name_of(spec)):
+        below = (name_of(old), old.interface) == (name_of(spec), spec.interface)
+        if old.virtual_mac and not (spec.virtual_mac and below):
             self._unmake(old)
         self._retrack(old)
         self.look()

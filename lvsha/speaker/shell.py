@@ -132,10 +132,20 @@ class Shell:
         made = {spec.name: Instance(spec, self._node, self) for spec in new}
         self.instances = {s.name: made.get(s.name) or self.instances[s.name] for s in specs}
         for spec in kept.values():
+            self._take_leave(self.instances[spec.name], spec)
             self.instances[spec.name].respec(spec)
         for instance in made.values():
             instance.open()
         self._settle_settings()
+
+    def _take_leave(self, instance: Instance, spec: InstanceSpec) -> None:
+        """Resign as the virtual router that it was, while its socket is there, if its addresses go elsewhere.
+
+        Where one stays, nobody is called: who does not know the new settings yet would hold it too in a skew.
+        """
+        gone = not instance.spec.shares_an_address(spec)
+        if gone and instance.spec.router != spec.router and self.group.state is State.MASTER:
+            instance.send(self.group.members[spec.name].advert(RESIGN))
 
     def _dismiss(self, name: str) -> None:
         instance = self.instances[name]

@@ -246,6 +246,16 @@ class InstanceSpec:
         """All that is held while master: advertised or not."""
         return self.addresses + self.excluded
 
+    @property
+    def router(self) -> tuple[str, int, int, int]:
+        """What an advert must agree in to be heard by another: link, family, VRID and version."""
+        return self.interface, self.family, self.vrid, self.version
+
+    def shares_an_address(self, other: InstanceSpec) -> bool:
+        """Whether both hold an address on the same interface."""
+        mine, others = ({(v.interface, v.address.ip) for v in s.every_address} for s in (self, other))
+        return not mine.isdisjoint(others)
+
     def _check_interval(self) -> None:
         if self.version == 2:
             whole = self.interval == int(self.interval)

@@ -229,9 +229,9 @@ class Group:
     def reconfigure(self, specs: Sequence[Spec], now: float) -> list[Effect]:
         """New settings, same state. The shell moves what differs in addresses itself.
 
-        A member that is gone, or has another VRID or version, is resigned for; a master advertises
-        for all that stay or come. Tracked priorities of members whose base priority changed are to
-        be given again.
+        A member that is gone is resigned for; a master advertises for all that stay or come. One that has
+        another VRID or version holds its addresses as before, and so calls nobody who knows the old one
+        alone. Tracked priorities of members whose base priority changed are to be given again.
         """
         if not specs:
             raise ValueError("a group has at least one virtual router")
@@ -244,7 +244,7 @@ class Group:
         self._obey_again()
         if self.state is not State.MASTER:
             return effects
-        gone = [m for name, m in old.items() if self.members.get(name) is not m]
+        gone = [m for name, m in old.items() if name not in self.members]
         effects += [Send(m.spec.name, m.advert(RESIGN)) for m in gone]
         return effects + [self._advertise(m, now) for m in self.members.values()]
 

@@ -240,9 +240,9 @@ class Heard:
 class Ears:
     """Every multicast advert of one family that a node hears."""
 
-    def __init__(self, node: Node, family: int = 4) -> None:
+    def __init__(self, node: Node, family: int = 4, interface: str = "front") -> None:
         with node.entered():
-            self._socket = AdvertSocket("front", socket.if_nametoindex("front"), family)
+            self._socket = AdvertSocket(interface, socket.if_nametoindex(interface), family)
         self._socket.listen(range(1, 256))
         self.heard: list[Heard] = []
 
@@ -288,9 +288,9 @@ class Ears:
 
 
 @contextmanager
-def hearing(node: Node, family: int = 4) -> Iterator[Ears]:
+def hearing(node: Node, family: int = 4, interface: str = "front") -> Iterator[Ears]:
     """Ears while the block runs; needs a running event loop."""
-    ears = Ears(node, family)
+    ears = Ears(node, family, interface)
     ears.open()
     try:
         yield ears

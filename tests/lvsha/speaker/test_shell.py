@@ -7,6 +7,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 
 import pytest
@@ -244,6 +245,51 @@ async def test_an_instance_that_is_removed_is_resigned(pair: Pair, net: Network)
     await lb2.become(State.MASTER)
     assert [each.name for each in (await lb1.report()).instances] == ["other"]
     assert (await lb1.status("other")).transitions == 1
+
+
+@pytest.mark.parametrize("changes", [{"vrid": 53}, {"version": 2}])
+async def test_who_keeps_its_addresses_does_not_resign(
+    pair: Pair, net: Network, changes: dict[str, int]
+) -> None:
+    """A backup that is reloaded after the master, while it still waits, hears it again: no split, no role."""
+    lb1, lb2 = pair
+    high, low = (instance(priority=priority, interval=1.0) for priority in (200, 100))
+    await lb1.configure(high)
+    await lb2.configure(low)
+    await lb1.become(State.MASTER)
+    await lb2.become(State.BACKUP)
+    with hearing(net["client"]) as ears:
+        await lb1.configure(replace(high, **changes))  # type: ignore[arg-type]
+        await ears.next(priority=200)
+        await lb2.configure(replace(low, **changes))  # type: ignore[arg-type]
+        await ears.next(priority=200)
+        assert {each.priority for each in ears.heard} == {200}
+    assert [(await each.status()).transitions for each in pair] == [1, 0]
+
+
+async def test_who_moves_to_another_interface_resigns_on_the_old_one(pair: Pair) -> None:
+    """The peer there takes over the addresses within a skew, not after three intervals."""
+    lb1, lb2 = pair
+    high = instance(priority=200, interval=1.0)
+    await lb1.configure(high)
+    await lb2.configure(instance(priority=100, interval=1.0))
+    await lb1.become(State.MASTER)
+    await lb2.become(State.BACKUP)
+    await lb1.configure(replace(inside(200), name="public", vrid=51, group=None, interval=1.0))
+    assert (await lb2.become(State.MASTER)).why == "192.0.2.1 resigned"
+
+
+async def test_adverts_that_move_alone_leave_the_addresses(pair: Pair, net: Network) -> None:
+    """Where only the adverts go over another interface, the addresses stay: nothing is resigned."""
+    lb1, _ = pair
+    high = instance(priority=200, interval=1.0)
+    await lb1.configure(high)
+    await lb1.become(State.MASTER)
+    with hearing(net["client"]) as ears, hearing(net["lb2"], interface="back") as behind:
+        await lb1.configure(replace(high, interface="back"))
+        await behind.next(priority=200)
+        assert not [each for each in (*ears.heard, *behind.heard) if each.priority == 0]
+    assert (await lb1.status()).transitions == 1
 
 
 async def test_members_come_and_go_in_a_group(pair: Pair) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from ipaddress import ip_interface
 
 import pytest
 
 from lvsha.speaker.conflicts import PATIENCE
 from lvsha.speaker.messages import Hold, Release, State
+from lvsha.speaker.spec import VirtualAddress
 from tests.lab.network import Network, Node
 from tests.lab.process import run
 from tests.lab.speaker import VIP, Pair, Speaking, hearing, instance
@@ -184,6 +186,16 @@ async def test_without_the_option_the_interface_goes(pair: Pair) -> None:
     await lb1.event("vip.added", interface="front")
     assert lb1.holds()
     assert "vrrp4.51" not in links(lb1)
+
+
+async def test_the_virtual_mac_moves_with_its_instance(pair: Pair) -> None:
+    """On another interface now, the instance has its macvlan there, and the address on it."""
+    lb1, _ = pair
+    await elect(pair, VIP)
+    moved = (VirtualAddress(ip_interface("10.0.1.100/24"), "back"),)
+    await lb1.configure(instance(priority=200, virtual_mac=True, interface="back", addresses=moved))
+    await lb1.event("vip.added", address="10.0.1.100/24", interface="vrrp4.51")
+    assert links(lb1)["vrrp4.51"]["link"] == "back"
 
 
 async def test_a_stranger_of_that_name_is_not_used(pair: Pair) -> None:
