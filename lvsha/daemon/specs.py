@@ -128,6 +128,14 @@ def _tracker(track: Track) -> Tracker:
         case TrackProcess():
             return ProcessTracker(name=name, process=track.process, weight=track.weight)
         case TrackGateway():
-            return GatewayTracker(name=name, gateway=track.gateway, weight=track.weight)
+            return GatewayTracker(
+                name=name,
+                gateway=track.gateway,
+                interval=track.interval,
+                timeout=track.timeout,
+                rise=track.rise,
+                fall=track.fall,
+                weight=track.weight,
+            )
         case TrackService():
             return ServiceTracker(name=name, weight=track.weight)

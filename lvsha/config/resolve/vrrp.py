@@ -279,6 +279,8 @@ def _track(table: tables.Track) -> Track:
         case tables.ProcessTrack():
             return TrackProcess(table.process, table.weight)
         case tables.GatewayTrack():
-            return TrackGateway(table.gateway, table.weight)
+            return TrackGateway(
+                table.gateway, table.weight, table.interval, table.timeout, table.rise, table.fall
+            )
         case tables.ServiceTrack():
             return TrackService(table.service, table.at_least, table.weight)

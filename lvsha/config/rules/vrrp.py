@@ -231,8 +231,8 @@ def _track(instance: Instance) -> Iterator[Finding]:
             case TrackScript(script=command) if not command[0].startswith("/"):
                 message = f"{shown(command[0])} is not an absolute path"
                 yield error((*path, "script", 0), message, "name the program by its whole path")
-            case TrackScript(timeout=timeout, interval=interval) if timeout > interval:
-                message = f"is longer than the interval of {spoken(interval)}"
+            case TrackScript() | TrackGateway() if track.timeout > track.interval:
+                message = f"is longer than the interval of {spoken(track.interval)}"
                 yield warning((*path, "timeout"), message, "make it as short as the interval")
             case TrackFile(weight=0):
                 message = "any number but 0 in the file will be a FAULT"

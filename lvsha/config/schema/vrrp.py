@@ -162,6 +162,14 @@ class GatewayTrack(_Tracked):
 
     gateway: IpAddress
     """Its address."""
+    interval: Period = 1.0
+    """From one question (an echo request) to the next."""
+    timeout: Period = 1.0
+    """Longer is no answer."""
+    rise: Threshold = 2
+    """Answers in a row that count."""
+    fall: Threshold = 3
+    """Questions without an answer in a row that count."""
 
 
 class ServiceTrack(_Tracked):

@@ -101,6 +101,10 @@ class TrackGateway:
 
     gateway: Address
     weight: int = 0
+    interval: float = 1.0
+    timeout: float = 1.0
+    rise: int = 2
+    fall: int = 3
 
 
 @dataclass(frozen=True, slots=True)

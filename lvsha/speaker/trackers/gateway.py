@@ -20,14 +20,16 @@ async def watch(tracker: GatewayTracker, interface: str, tell: Tell) -> None:
     local = tracker.gateway.is_link_local
     through = tracker.interface or (interface if local else None)
     streak, sequence, before = Streak(tracker.rise, tracker.fall), 0, None
+    loop = asyncio.get_running_loop()
     while True:
+        begun = loop.time()
         sequence = (sequence + 1) & 0xFFFF
         why = await ask(tracker.gateway, through, sequence, tracker.timeout)
         ok = streak.observe(not why)
         if ok != before:
             before = ok
             tell(standing(ok, tracker.weight, why or f"{tracker.gateway} answers"))
-        await asyncio.sleep(tracker.interval)
+        await asyncio.sleep(max(0.0, begun + tracker.interval - loop.time()))
 
 
 async def ask(gateway: Address, interface: str | None, sequence: int, within: float) -> str:

@@ -23,7 +23,7 @@ from lvsha.config import (
 )
 from lvsha.daemon.specs import spec, specs, tracker_name
 from lvsha.model import Family
-from lvsha.speaker.spec import Hmac, Password
+from lvsha.speaker.spec import GatewayTracker, Hmac, Password
 from tests.lab.services import config
 
 VIP = VipConfig(ip_interface("192.0.2.100/24"), "eth0")
@@ -67,6 +67,16 @@ def test_every_tracker_is_handed_on_under_its_name(track: Track, name: str) -> N
     """Each kind of tracker becomes one with the same weight."""
     (told,) = spec(replace(VRRP, track=(track,))).trackers
     assert (told.name, tracker_name(track), told.weight) == (name, name, track.weight)
+
+
+def test_how_a_gateway_is_asked_is_handed_on() -> None:
+    """How often, for how long, and how many answers count; unless told otherwise, as the speaker has it."""
+    one, other = ip_address("192.0.2.254"), ip_address("192.0.2.253")
+    asked = TrackGateway(one, interval=3.0, timeout=2.0, rise=4, fall=5)
+    assert spec(replace(VRRP, track=(asked, TrackGateway(other)))).trackers == (
+        GatewayTracker(name=f"gateway {one}", gateway=one, interval=3.0, timeout=2.0, rise=4, fall=5),
+        GatewayTracker(name=f"gateway {other}", gateway=other),
+    )
 
 
 def test_all_instances_in_order() -> None:

@@ -144,6 +144,7 @@ ODD = [
     ),
     ({"lease": '"none"'}, "lease", "keeps its addresses for ever"),
     ({"track": '[{ script = ["/bin/true"], timeout = 2 }]'}, "track[0].timeout", "longer than the interval"),
+    ({"track": '[{ gateway = "192.0.2.254", timeout = 2 }]'}, "track[0].timeout", "longer than the interval"),
     ({"track": '[{ file = "/run/x", weight = 0 }]'}, "track[0].weight", "will be a FAULT"),
     ({"group": '"front"'}, "group", 'the group "front" has no other instance'),
 ]

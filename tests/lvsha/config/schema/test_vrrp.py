@@ -53,7 +53,7 @@ def test_every_key(desk: Desk) -> None:
             { script = ["/bin/true", "x"], interval = 2, timeout = 1, rise = 2, fall = 3, user = "nobody", weight = 5 },
             { file = "/run/drain", weight = 2 },
             { process = "nginx" },
-            { gateway = "192.0.2.254" },
+            { gateway = "192.0.2.254", interval = 3, timeout = 2, rise = 4, fall = 5 },
             { service = "web", weight = -1 },
         ]
         witness = "192.0.2.253"
@@ -104,7 +104,7 @@ def test_every_key(desk: Desk) -> None:
             TrackScript(("/bin/true", "x"), 2.0, 1.0, 2, 3, "nobody", 5),
             TrackFile(Path("/run/drain"), 2),
             TrackProcess("nginx"),
-            TrackGateway(ip_address("192.0.2.254")),
+            TrackGateway(ip_address("192.0.2.254"), interval=3.0, timeout=2.0, rise=4, fall=5),
             TrackService("web", 1, -1),
         ),
         witness=ip_address("192.0.2.253"),

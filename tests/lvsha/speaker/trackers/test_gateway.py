@@ -44,6 +44,21 @@ async def test_no_route_is_told(net: Network) -> None:
         assert "unreachable" in await gateway.ask(ip_address("203.0.113.9"), None, 1, 0.1)
 
 
+async def test_an_answer_that_is_waited_for_puts_nothing_off(net: Network) -> None:
+    """A gateway that is silent is asked every interval, and lost after as many of them as were told."""
+    told: asyncio.Queue[Standing] = asyncio.Queue()
+    tracker = GatewayTracker(name="g", gateway=ip_address("192.0.2.10"), interval=0.4, timeout=0.4, fall=3)
+    with namespace.entered(net["lb1"].namespace):
+        task = asyncio.create_task(gateway.watch(tracker, "front", told.put_nowait))
+        assert (await told.get()).ok
+        net["client"].cut("front")
+        begun = asyncio.get_running_loop().time()
+        assert not (await told.get()).ok
+        assert 1.1 < asyncio.get_running_loop().time() - begun < 1.9
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_loss_and_return_are_told_once(net: Network) -> None:
     """After enough silence a verdict, after enough answers the other."""
     told: asyncio.Queue[Standing] = asyncio.Queue()
