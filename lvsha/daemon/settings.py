@@ -45,6 +45,12 @@ FULLNAT: Mapping[str, int | str] = {
     "net.netfilter.nf_conntrack_tcp_be_liberal": 1,
 }
 """What source NAT needs of connection tracking (Documentation/networking/nf_conntrack-sysctl.rst)."""
+FULLNAT_UDP = ("net.netfilter.nf_conntrack_udp_timeout", "net.netfilter.nf_conntrack_udp_timeout_stream")
+"""Connection tracking forgets a UDP flow after 30 s, one of more than a question and its answer after 120 s
+(net/netfilter/nf_conntrack_proto_udp.c). What a server says later would find no source NAT any more, and
+be dropped by the guard, though IPVS still has the connection: so both remember it for as long as IPVS."""
+UDP_TIMEOUT = 300
+"""Seconds that IPVS has of itself (net/netfilter/ipvs/ip_vs_proto_udp.c)."""
 HASHING = ("sh", "mh")
 
 
@@ -58,6 +64,9 @@ def wanted(config: Config) -> Mapping[str, str | int]:
             settings[FORWARDING[service.family]] = 1
         if Mode.FULLNAT in modes:
             settings |= FULLNAT
+            # A mark may come with packets of any protocol.
+            if service.fwmark is not None or service.protocol is Protocol.UDP:
+                settings |= dict.fromkeys(FULLNAT_UDP, config.ipvs.timeouts.udp or UDP_TIMEOUT)
     return settings
 
 

@@ -12,7 +12,7 @@ import pytest
 from lvsha.config import Config, IpvsConfig, SyncConfig, VipConfig, VrrpConfig
 from lvsha.daemon.settings import FORWARDING, Settings, wanted
 from lvsha.log import listening
-from lvsha.model import Family, Mode
+from lvsha.model import Family, Mode, Protocol, Timeouts
 from tests.lab.network import Network, Node
 from tests.lab.services import config, server, service
 
@@ -51,6 +51,19 @@ def test_fullnat_needs_connection_tracking_that_forgives() -> None:
         assert wanted(config(fullnat))[f"net.netfilter.{name}"] == 1
         assert f"net.netfilter.{name}" not in wanted(config(NAT))
     assert wanted(config(fullnat))[FORWARDING[Family.IPV4]] == 1
+
+
+def test_connection_tracking_remembers_udp_of_fullnat_as_long_as_ipvs() -> None:
+    """Its own 30 and 120 s are less than IPVS's 300; a mark may be UDP too. TCP needs nothing of it."""
+    fullnat = service(replace(server(1), mode=Mode.FULLNAT))
+    udp = replace(fullnat, protocol=Protocol.UDP)
+    names = ("net.netfilter.nf_conntrack_udp_timeout", "net.netfilter.nf_conntrack_udp_timeout_stream")
+    for name in names:
+        assert wanted(config(udp))[name] == 300
+        assert wanted(replace(config(udp), ipvs=IpvsConfig(timeouts=Timeouts(udp=900))))[name] == 900
+        assert wanted(config(replace(fullnat, fwmark=7)))[name] == 300
+        assert name not in wanted(config(fullnat))
+        assert name not in wanted(config(replace(NAT, protocol=Protocol.UDP)))
 
 
 def test_one_server_of_another_mode_counts() -> None:
