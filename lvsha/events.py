@@ -101,6 +101,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
         "source": "address that sent it",
         "state": "of an instance: master, backup, fault or init",
         "status": "exit status, or the signal's name",
+        "signal": "its name",
         "step": "one change in the kernel",
         "steps": "changes in the kernel, a list",
         "sync_id": "id of the connection-sync group",
@@ -153,6 +154,12 @@ _EVENTS = (
         _ERROR,
         "process pid status restart_in",
         "A process ended by itself and is started again.",
+    ),
+    _event(
+        "process.signalled",
+        _WARNING,
+        "signal",
+        "The parent was sent a signal that means nothing to it; nothing came of it.",
     ),
     _alert(
         "process.hung",

@@ -48,6 +48,8 @@ PATIENCE = {"speaker": 5.0, "director": 10.0}
 BAD_CONFIGURATION = 2
 PR_SET_PDEATHSIG = 1
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+UNUSED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
+"""They mean something to other programs and nothing here, and would end who does not catch them."""
 
 Body = Callable[[int], int]
 """What a child does with the writing end of its pipe; its result is its exit status."""
@@ -108,7 +110,7 @@ class Parent:
         reader.setblocking(False)
         writer.setblocking(False)
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
-        for number in SIGNALS:
+        for number in SIGNALS + UNUSED:
             signal.signal(number, self._on_signal)
         self._selector.register(reader, selectors.EVENT_READ, None)
         self.children["director"] = Child("director", self.director, due=time.monotonic())
@@ -162,7 +164,7 @@ class Parent:
         me = os.getpid()
         child.pipe, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         # What is sent to the child before it has handlers of its own would be lost in the parent's.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS + UNUSED)
         try:
             child.pid = os.fork()
             if child.pid == 0:
@@ -182,6 +184,9 @@ class Parent:
             signal.set_wakeup_fd(-1)
             for number in SIGNALS:
                 signal.signal(number, signal.SIG_DFL)
+            for number in UNUSED:
+                # Caught, not ignored: a program that is started would inherit that.
+                signal.signal(number, lambda *_: None)
             # The director lets SIGHUP in when it can read its configuration again.
             late = [signal.SIGHUP] if child.name == "director" else []
             signal.pthread_sigmask(signal.SIG_SETMASK, late)
@@ -317,6 +322,8 @@ class Parent:
                 self._stop(0)
             case signal.SIGHUP if (director := self.children["director"]).running:
                 os.kill(director.pid, signal.SIGHUP)
+            case _ if number in UNUSED:
+                self.log("process.signalled", signal=signal.Signals(number).name)
 
     def _stop(self, status: int) -> None:
         self.stopping, self.status = True, status

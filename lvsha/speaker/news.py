@@ -29,6 +29,8 @@ from lvsha.wire.announce import Announcer, announcement, contradiction
 from lvsha.wire.conflict import Claim
 
 MAC_LENGTH = 6
+GONE = 64
+"""Interfaces whose names are known after them."""
 
 Shells = Callable[[], Iterable[Shell]]
 
@@ -48,6 +50,8 @@ class News:
         self._shells = shells
         self._broken: set[str] = set()
         """Interfaces that frames could not be sent on, told once until they change."""
+        self._gone: dict[int, str] = {}
+        """What the interfaces were called that went last: of their addresses there may be news yet."""
         sysctl = Sysctl()
         announcements = Announcements(announcer, self._broke, self.waking)
         conflicts = Conflicts(self._claimed, self._announced, announcements.spoke)
@@ -70,11 +74,11 @@ class News:
 
     def everything(self, links: Sequence[Link], held: Sequence[Held]) -> None:
         """The whole state, looked at anew."""
-        before = set(self.node.tables.links)
+        before = dict(self.node.tables.links)
         wanted = [place for place in self.node.leases.held() if place not in {one.place for one in held}]
         self.node.tables.fill(links, held)
-        for name in before - set(self.node.tables.links):
-            self._forget(name)
+        for name in set(before) - set(self.node.tables.links):
+            self._bury(before[name])
         for link in links:
             self.node.sockets.link(link)
         for place in wanted:
@@ -94,7 +98,7 @@ class News:
                 return self._link(link)
             case LinkGone(link):
                 self.node.tables.unlink(link)
-                self._forget(link.name)
+                self._bury(link)
                 return True
             case AddressChanged(held):
                 self.node.tables.address(held)
@@ -125,6 +129,12 @@ class News:
         for shell in self._shells():
             for instance in shell.instances.values():
                 instance.reannounce(link.index)
+
+    def _bury(self, link: Link) -> None:
+        self._gone[link.index] = link.name
+        if len(self._gone) > GONE:
+            del self._gone[next(iter(self._gone))]
+        self._forget(link.name)
 
     def _forget(self, name: str) -> None:
         self.node.sockets.gone(name)
@@ -204,8 +214,14 @@ class News:
             self._say("speaker.hindered", interface=interface, error=error.strerror or str(error))
 
     def _of(self, place: Place) -> dict[str, str]:
-        return {"address": str(place.address), "interface": self._name(place.index) or str(place.index)}
+        return {
+            "address": str(place.address),
+            "interface": self._name(place.index) or self._former(place.index),
+        }
 
     def _name(self, index: int) -> str:
         links = self.node.tables.links.values()
         return next((link.name for link in links if link.index == index), "")
+
+    def _former(self, index: int) -> str:
+        return self._gone.get(index, str(index))

@@ -350,7 +350,7 @@ class Group:
 
     def _obey(self, m: Member, advert: Advert, source: Address, now: float) -> list[Effect]:
         why = f"{source} has priority {advert.priority}, ours is {self.priority}"
-        effects = self._yield(why, now, heard=m)
+        effects = self._yield(self._named_by(m, why), now, heard=m)
         m.hear(advert, source, now)
         m.obey(advert.interval, self.priority, now)
         return effects
@@ -514,7 +514,12 @@ class Group:
         """The reason for taking over: that of the member which waited longest."""
         if self.priority == OWNER:
             return "owns the addresses"
-        return max(self.members.values(), key=lambda m: m.down_at).silence(now)
+        last = max(self.members.values(), key=lambda m: m.down_at)
+        return self._named_by(last, last.silence(now))
+
+    def _named_by(self, m: Member, why: str) -> str:
+        """A peer has an address on each link: in a group it is said whose this one is."""
+        return why if len(self.members) == 1 else f"{m.spec.name}: {why}"
 
     @staticmethod
     def _named(reasons: set[str]) -> str:

@@ -13,6 +13,8 @@ from lvsha.cli.session import Session, as_json, complete_target, session
 from lvsha.cli.words import age, count, plural, span
 
 SERVERS = ("SERVICE", "SERVER", "ADDRESS", "MODE", "WEIGHT", "STATE", "SINCE", "ACTIVE", "INACTIVE", "NOTE")
+FEW = 3
+"""Addresses of an instance that a line of the table shows."""
 
 
 @click.command()
@@ -107,7 +109,7 @@ def show_instances(answer: list[dict[str, Any]]) -> None:
             v["interface"],
             v["vrid"],
             age(v["since"]),
-            " ".join(v["addresses"]),
+            _few(v["addresses"]),
             "; ".join(_notes(v)),
         )
         for v in answer
@@ -205,6 +207,12 @@ def _changed(now: object, configured: object) -> str:
     return str(now) if now == configured else f"{now} ({configured})"
 
 
+def _few(addresses: list[str]) -> str:
+    """So many that a line has room for the rest; one instance by name shows them all."""
+    more = len(addresses) - FEW
+    return " ".join(addresses[:FEW]) + (f" and {more} more" if more > 0 else "")
+
+
 def _notes(v: dict[str, Any]) -> list[str]:
     failed = [f"{t['name']}: {t['detail'] or 'failed'}" for t in v["trackers"] if not t["ok"]]
     held = ["held by an operator"] if v["held"] else []
@@ -225,7 +233,7 @@ def _instance(v: dict[str, Any]) -> None:
             ("protocol", f"VRRP version {v['version']}, router {v['vrid']}, every {v['interval']:g} s"),
             ("master", _master(v)),
             ("peers", " ".join(v["peers"]) or "multicast"),
-            ("addresses", " ".join(v["addresses"])),
+            *(("" if n else "addresses", address) for n, address in enumerate(v["addresses"])),
             *((f"timer {name}", f"{value:g} s") for name, value in v["timers"].items()),
             *((f"tracks {t['name']}", _tracker(t)) for t in v["trackers"]),
             *((f"counted {name}", value) for name, value in v["counters"].items()),

@@ -84,7 +84,9 @@ class KeysTable(Table):
 
 def _auth(value: Any) -> str | None:
     if isinstance(value, dict):
-        return "<password>" if "password" in value else "<keys>"
+        # A table of both is neither of the two: each would call the other's key unknown.
+        both = "password" in value and "keys" in value
+        return None if both else "<password>" if "password" in value else "<keys>"
     return None
 
 
@@ -93,7 +95,9 @@ Auth = Annotated[
     Discriminator(
         _auth,
         custom_error_type="refused",
-        custom_error_message='must be a table: { password = "..." } or { keys = { 1 = "..." } }',
+        custom_error_message=(
+            'must be a table with one of the two: { password = "..." } or { keys = { 1 = "..." } }'
+        ),
     ),
 ]
 

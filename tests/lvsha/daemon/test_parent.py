@@ -207,6 +207,18 @@ def test_a_signal_to_a_child_that_has_hardly_begun_is_not_lost(tmp_path: Path) -
         assert not [e for e in f.said if e["event"] == "process.hung"]
 
 
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM])
+def test_a_signal_without_a_meaning_ends_nobody(tmp_path: Path, number: signal.Signals) -> None:
+    """Sent to all three, as for another program that would write its state: it is told and nothing else."""
+    with family("good", "good", tmp_path) as f:
+        children = [f.until("alive", name=name)["pid"] for name in ("director", "speaker")]
+        for pid in (*children, f.process.pid):
+            os.kill(pid, number)
+        f.until("process.signalled", signal=number.name)
+        assert f.end() == 0
+        assert [e["name"] for e in f.said if e["event"] == "stopped"] == ["speaker", "director"]
+
+
 def test_a_machine_without_processes_left_is_tried_again(tmp_path: Path) -> None:
     """A fork that fails counts as a quick end: the parent must not die of it, and take the speaker along."""
     with family("good", "good", tmp_path, FAMILY_FORK_FAILS="2") as f:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_interface
 
 import pytest
 
+from lvsha.kernel.addresses import NETLINK_ROUTE, Place
+from lvsha.kernel.links import Link
+from lvsha.kernel.netlink import Netlink
+from lvsha.kernel.watch import LinkGone
 from lvsha.speaker.messages import State
+from lvsha.speaker.news import News
 from lvsha.speaker.spec import Garp
+from lvsha.wire.announce import Announcer
 from lvsha.wire.conflict import ArpListener
 from tests.lab.network import Network
 from tests.lab.speaker import VIP, Pair, elect, hearing, instance
@@ -42,6 +48,33 @@ async def test_an_interface_that_is_replaced_is_used_again(pair: Pair, net: Netw
     lb1.node.ip("link set gone0 name front")
     await lb1.become(State.MASTER)
     await lb1.event("vip.added", since=mark)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "looked for anew"])
+async def test_an_address_of_an_interface_that_is_gone_is_told_with_its_name(
+    net: Network, told: bool
+) -> None:
+    """The end of a removal may be read after the end of the interface."""
+    said: list[tuple[str, object]] = []
+    with contextlib.ExitStack() as stack:
+        with net["lb1"].entered():
+            announcer = stack.enter_context(contextlib.closing(Announcer()))
+            netlink = stack.enter_context(contextlib.closing(Netlink.open(NETLINK_ROUTE, timeout=5)))
+        news = News(
+            netlink,
+            announcer,
+            lambda *_: None,
+            lambda event, **fields: said.append((event, fields["interface"])),
+            lambda: (),
+        )
+        link = Link(7, "vrrp4.51", bytes(6), 1500, up=True, running=True)
+        news.everything([link], [])
+        if told:
+            news.changed([LinkGone(link)])
+        else:
+            news.everything([], [])
+        news.removed([Place(ip_interface(VIP), link.index)])
+    assert said == [("vip.removed", "vrrp4.51")]
 
 
 @pytest.mark.parametrize("lost", [["mtu 1200", "mtu 1500"], ["down", "up"]], ids=["too small", "down"])

@@ -254,6 +254,17 @@ def test_a_resignation_leaves_the_skew() -> None:
     assert made.expire(5.5 + SKEW)[-1] == Enter(State.MASTER, "192.0.2.9 resigned")
 
 
+def test_a_group_says_whose_master_it_was() -> None:
+    """A peer has an address on each link, and the role concerns all members."""
+    made = pair()
+    for member in made.members:
+        hear(made, 200, HIGH, 5.0, member)
+        hear(made, 0, HIGH, 5.5, member)
+    assert made.expire(5.5 + SKEW)[-1] == Enter(State.MASTER, "public: 192.0.2.9 resigned")
+    yielded = hear(made, 200, HIGH, 7.0, "inside")
+    assert Enter(State.BACKUP, "inside: 192.0.2.9 has priority 200, ours is 100") in yielded
+
+
 def test_a_resignation_of_somebody_else_is_late_news() -> None:
     """The old master's resignation, delivered after the new one's advert, hastens nobody."""
     made = backup()

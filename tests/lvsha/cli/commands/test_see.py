@@ -123,6 +123,16 @@ def test_vrrp(cli: Command) -> None:
     assert lines[1].endswith("gateway 192.0.2.254: no answer; no advertisement")
 
 
+def test_many_addresses(cli: Command, director: Director) -> None:
+    """The table shows the first and how many more there are; one instance has each on a line."""
+    many = tuple(f"192.0.2.{n}/24" for n in range(1, 201))
+    director.instances["public"] = replace(director.instances["public"], addresses=many)
+    assert " 192.0.2.1/24 192.0.2.2/24 192.0.2.3/24 and 197 more " in cli("vrrp").out.splitlines()[1]
+    lines = cli("vrrp", "public").out.splitlines()
+    assert [line.split()[-1] for line in lines if "/24" in line] == [*many]
+    assert sum(line.startswith("addresses ") for line in lines) == 1
+
+
 def test_one_instance(cli: Command) -> None:
     """One instance in full; an unknown one is status 4."""
     out = cli("vrrp", "public").out
