@@ -7,6 +7,7 @@ machine     settings, modules, the table, other programs that write it
 vips        who holds the services' addresses
 claims      who else answers for them
 ways        how packets get from here to each server
+forward     whether a firewall here lets their answers through, where they come back this way
 nat tun fullnat     what only one mode needs (all that direct routing needs is in `ways`)
 unseen      what no check looks at
 sync        connection sync

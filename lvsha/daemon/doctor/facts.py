@@ -8,6 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from lvsha.config import Config, VrrpConfig
 from lvsha.kernel.addresses import OURS, Held, Interface
+from lvsha.kernel.forwarding import Gate
 from lvsha.kernel.links import Link
 from lvsha.kernel.modules import Presence
 from lvsha.kernel.neighbours import Neighbour
@@ -50,6 +51,8 @@ class Facts:
     modules: Mapping[str, Presence] = field(default_factory=dict)
     programs: frozenset[str] = frozenset()
     """Programs that run here and write the table too."""
+    gates: tuple[Gate, ...] = ()
+    """Chains that drop what is forwarded unless a rule accepts it; none where they cannot be listed."""
     report: StatusReport | None = None
     """What the speaker says of itself; None: it does not answer."""
     alarms: tuple[str, ...] = ()

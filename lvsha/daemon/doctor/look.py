@@ -17,7 +17,9 @@ from lvsha.config import Config
 from lvsha.daemon import settings
 from lvsha.daemon.doctor import claims, fullnat, machine
 from lvsha.daemon.doctor.facts import Facts, per_link, strangers
+from lvsha.errors import KernelError
 from lvsha.kernel.addresses import Addresses, Held
+from lvsha.kernel.forwarding import Gate, gates
 from lvsha.kernel.links import Link, Links
 from lvsha.kernel.modules import find
 from lvsha.kernel.neighbours import Answer, Neighbour, Neighbours, Place
@@ -64,6 +66,7 @@ async def look(
         sysctls=await asyncio.to_thread(_sysctls, names),
         modules=await asyncio.to_thread(find, machine.modules(config)),
         programs=await asyncio.to_thread(others),
+        gates=await _gates(),
         report=report,
         alarms=tuple(alarms),
     )
@@ -75,6 +78,13 @@ async def _owners(questions: list[Question]) -> dict[Address, frozenset[str]]:
     with contextlib.suppress(OSError):
         return await owners(questions)
     return {}
+
+
+async def _gates() -> tuple[Gate, ...]:
+    """Chains at the hook `forward`; without the privilege, or a program that lists them, nothing is known."""
+    with contextlib.suppress(KernelError):
+        return await gates()
+    return ()
 
 
 async def _links() -> list[Link]:

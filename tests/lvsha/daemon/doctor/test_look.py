@@ -92,6 +92,20 @@ async def test_settings_are_seen_as_they_are(net: Network, tmp_path: Path) -> No
 
 
 @pytest.mark.net
+async def test_a_firewall_that_forwards_nothing_is_seen(net: Network, tmp_path: Path) -> None:
+    """As docker leaves it: a warning in mode nat, until its own command was run; of no matter to mode dr."""
+    lb1, cfg = net["lb1"], config(tmp_path, "nat")
+    lb1.run("iptables", "-P", "FORWARD", "DROP")
+    (found,) = [f for f in judge(cfg, await see(lb1, cfg)) if "FORWARD" in f.finding]
+    assert found.severity == "warning"
+    direct = judge(config(tmp_path, "dr"), await see(lb1, config(tmp_path, "dr")))
+    assert [f for f in direct if "FORWARD" in f.finding] == []
+    lb1.run("sh", "-c", found.command)
+    (found,) = [f for f in judge(cfg, await see(lb1, cfg)) if "FORWARD" in f.finding]
+    assert found.severity == "ok"
+
+
+@pytest.mark.net
 async def test_looking_changes_nothing(net: Network, tmp_path: Path) -> None:
     """Addresses, routes and settings are what they were."""
     lb1 = net["lb1"]
