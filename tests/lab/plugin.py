@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lab import kernel
+from tests.lab import kernel, process
 from tests.lab.guests import LIMIT, SHARE, Guests, limit
 from tests.lab.kernel import Kind, NoKernelError
 
@@ -44,6 +44,7 @@ class Reporter:
         self._config = config
         self._share = share
         self._file = (share / "reports").open("a", buffering=1)
+        process.prepare()
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:

@@ -81,6 +81,11 @@ def _zygote() -> _Client:
     return _client
 
 
+def prepare() -> None:
+    """Start the zygote before anything asks for it: where imports take long, they are done by then."""
+    _zygote()
+
+
 class Process:
     """A process on a node. Made by `start`, `call` and `spawn`."""
 
