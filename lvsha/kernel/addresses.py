@@ -14,7 +14,6 @@ See include/uapi/linux/if_addr.h and rtnetlink.h.
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import struct
 from collections.abc import Iterable, Sequence
@@ -59,11 +58,10 @@ _SECONDARY = 0x01
 
 _RTMSG = struct.Struct("=BBBBBBBBI")
 _RTA_DST = 1
+_RTA_OIF = 4
 _RTN_LOCAL = 2
 _RTM_TYPE = 7
 """Where struct rtmsg has the kind of a route."""
-_PATIENCE, _PAUSE = 0.1, 0.001
-"""Seconds to wait for the kernel to deliver to an address, and between two looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,31 +114,19 @@ class Addresses:
         refused = await self._netlink.transact(RTM_NEWADDR, bodies, _NLM_F_CREATE | _NLM_F_REPLACE)
         return {places[i]: refusal for i, refusal in refused.items()}
 
-    async def arrive(self, places: Sequence[Place]) -> None:
-        """Wait until what comes for these addresses is taken in, for a tenth of a second at the most.
+    async def elsewhere(self, places: Sequence[Place]) -> frozenset[Place]:
+        """Those whose packets are not taken in yet but forwarded. Raises KernelError.
 
-        For IPv6 that is after `put` has returned: a worker of the kernel's puts the local route in place
-        (addrconf_dad_work(), net/ipv6/addrconf.c), once it has a processor, which it has not as long as
-        somebody of real-time priority wants it. Raises KernelError.
+        Of IPv6 all are for a moment after `put` has returned: a worker of the kernel's puts the local route
+        in place (addrconf_dad_work(), net/ipv6/addrconf.c), once it has a processor and the lock of routing.
         """
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + _PATIENCE
-        missing = [place.address.ip.packed for place in places if place.address.version == 6]
-        while missing := await self._elsewhere(missing):
-            if clock() >= deadline:
-                return
-            # Whoever waits at real-time priority must sleep.
-            await asyncio.sleep(_PAUSE)
-
-    async def _elsewhere(self, addresses: Sequence[bytes]) -> list[bytes]:
-        """Those that packets would be forwarded to."""
-        found: list[bytes] = []
-        for start in range(0, len(addresses), BATCH):
-            some = addresses[start : start + BATCH]
-            questions = [_RTMSG.pack(_AF_INET6, 128, *[0] * 7) + attributes.pack(_RTA_DST, a) for a in some]
-            answers = await self._netlink.ask(RTM_GETROUTE, questions)
-            found += [address for address, answer in zip(some, answers, strict=True) if not _local(answer)]
-        return found
+        six = [place for place in places if place.address.version == 6]
+        found: set[Place] = set()
+        for start in range(0, len(six), BATCH):
+            some = six[start : start + BATCH]
+            answers = await self._netlink.ask(RTM_GETROUTE, [_route_body(place) for place in some])
+            found |= {place for place, answer in zip(some, answers, strict=True) if not _local(answer)}
+        return frozenset(found)
 
     async def remove(self, places: Sequence[Place]) -> dict[Place, Refusal]:
         """Remove addresses; one that is not there is no refusal. Raises KernelError as `put` does."""
@@ -172,6 +158,17 @@ def held(body: bytes) -> Held | None:
         attributes.number(found, _IFA_FLAGS, flags),
         _valid(found),
         attributes.number(found, _IFA_PROTO, 0),
+    )
+
+
+def _route_body(place: Place) -> bytes:
+    # By the interface, for it may have tables of its own (Documentation/networking/vrf.rst).
+    return b"".join(
+        (
+            _RTMSG.pack(_AF_INET6, 128, *[0] * 7),
+            attributes.pack(_RTA_DST, place.address.ip.packed),
+            attributes.pack_u32(_RTA_OIF, place.index),
+        )
     )
 
 

@@ -24,6 +24,8 @@ RETRY = 1.0
 """Seconds until a refused address is tried again."""
 RENEWALS = 4
 """How often a lease is renewed within its lifetime."""
+ARRIVAL, PAUSE = 1.0, 0.001
+"""Seconds to wait for the kernel to deliver to a new address, and between two looks whether it does."""
 
 
 class Listener(Protocol):
@@ -163,10 +165,16 @@ class Leases:
         Whoever is told of one announces it. What comes for it too early is forwarded to where it was, with
         a redirect to the sender, who believes that until the next announcement.
         """
-        self._tell([place for place in new if place.address.version == 4])
-        if six := [place for place in new if place.address.version == 6]:
-            await self._addresses.arrive(six)
-            self._tell(six)
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + ARRIVAL
+        while new:
+            late = await self._addresses.elsewhere(new) if clock() < deadline else frozenset()
+            self._tell([place for place in new if place not in late])
+            wanted = self._lifetimes()
+            new = [place for place in new if place in late and place in wanted]
+            if new:
+                # The kernel's worker needs a processor, and this may be one of real-time priority.
+                await asyncio.sleep(PAUSE)
 
     async def _remove(self, places: list[Place]) -> None:
         if not places:

@@ -6,6 +6,7 @@ import asyncio
 import errno
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from ipaddress import ip_interface
 
 from lvsha.errors import KernelError
@@ -28,7 +29,8 @@ class Kernel:
         """When they were made."""
         self.refuse: set[Place] = set()
         self.fail = False
-        self.arriving: Callable[[], None] = lambda: None
+        self.late: set[Place] = set()
+        """Put, and not delivered to yet."""
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -45,10 +47,10 @@ class Kernel:
             self.held.pop(place, None)
         return {}
 
-    async def arrive(self, places: Sequence[Place]) -> None:
+    async def elsewhere(self, places: Sequence[Place]) -> frozenset[Place]:
         """As `kernel.Addresses`."""
-        self.arriving()
-        await self._visit("arrive", places)
+        await asyncio.sleep(0)
+        return self.late.intersection(places)
 
     async def _visit(self, what: str, places: Sequence[Place]) -> None:
         self.calls.append((what, tuple(places)))
@@ -262,13 +264,35 @@ async def test_what_is_not_wanted_any_more_after_a_freeze_is_not_put_again() -> 
         assert [what for what, _ in kernel.calls[1:]] == []
 
 
+@in_virtual_time
 async def test_an_address_is_told_of_when_it_has_arrived() -> None:
-    """One of IPv6 waits for the kernel to deliver to it; those of IPv4 do not wait for that."""
-    before: list[tuple[str, tuple[Place, ...]]] = []
+    """One that the kernel does not deliver to yet is waited for, the others are not kept waiting."""
     async with leasing() as (leases, kernel, told):
-        kernel.arriving = lambda: before.extend(told.new)
+        kernel.late = {SIX}
         leases.hold("x", [SIX, A], 2)
+        await asyncio.sleep(0.1)
+        assert told.new == [("x", (A,))]
+        kernel.late.clear()
         await leases.settled()
-        assert kernel.calls == [("put", (SIX, A)), ("arrive", (SIX,))]
-        assert before == [("x", (A,))]
         assert told.new == [("x", (A,)), ("x", (SIX,))]
+
+
+@in_virtual_time
+async def test_an_address_that_does_not_arrive_is_told_of_all_the_same() -> None:
+    """After a second; and when it is not wanted any more nobody waits for it."""
+    async with leasing() as (leases, kernel, told):
+        kernel.late = {SIX}
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        leases.hold("x", [SIX], 2)
+        await leases.settled()
+        assert told.new == [("x", (SIX,))]
+        assert 1 <= loop.time() - begun < 1.1
+        leases.hold("y", [replace(SIX, index=3)], 2)
+        kernel.late = {replace(SIX, index=3)}
+        await asyncio.sleep(0.1)
+        begun = loop.time()
+        leases.drop("y")
+        await leases.settled()
+        assert loop.time() - begun < 0.1
+        assert told.new == [("x", (SIX,))]
