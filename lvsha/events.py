@@ -359,7 +359,7 @@ _EVENTS = (
         "vrrp.state",
         _WARNING,
         f"{_INSTANCE} state before priority why master",
-        "A VRRP instance changed its state.",
+        "A VRRP instance changed its state. That it begins as backup is info and no alert.",
     ),
     _event(
         "vrrp.priority",

@@ -21,7 +21,7 @@ from lvsha.daemon.alarms import Alarms
 from lvsha.daemon.memory import Memory
 from lvsha.daemon.specs import specs, tracker_name
 from lvsha.errors import LvshaError, StateError, UnavailableError
-from lvsha.log import UnknownEventError, emit
+from lvsha.log import UnknownEventError, emit, emit_calmly
 from lvsha.model import Role
 from lvsha.speaker.link import Connected, Disconnected, SpeakerLink
 from lvsha.speaker.messages import (
@@ -44,6 +44,9 @@ from lvsha.speaker.trackers.base import standing
 ANSWER = 5.0
 """Seconds the speaker may take to answer."""
 BEAT = 1.0
+SETTLE = 2.5
+"""Seconds that an instance may begin with a fault before it is told: interfaces are made, and an IPv6
+address is tentative for up to two (RFC 4862, section 5.4)."""
 
 Healthy = Callable[[str], int | None]
 """How many servers of a service are in service, by the service's name; None: verdicts are to come."""
@@ -54,6 +57,8 @@ class Pair:
 
     def __init__(self, config: Config, healthy: Healthy, mastered: Callable[[], None] = lambda: None) -> None:
         self.roles: dict[str, RoleChange] = {}
+        self._shown: dict[str, RoleChange] = {}
+        """What was told of them."""
         self.instances = {spec.name: spec for spec in specs(config)}
         self.link = SpeakerLink(config.state.runtime / "speaker.sock")
         self._config = config
@@ -71,9 +76,12 @@ class Pair:
     @property
     def role(self) -> Role:
         """The role of this node: master of all instances, backup in some, fault in any."""
+        return self._role(self.roles)
+
+    def _role(self, roles: Mapping[str, RoleChange]) -> Role:
         if not self.instances:
             return Role.ALONE
-        states = {self.roles[n].state if n in self.roles else State.INIT for n in self.instances}
+        states = {roles[n].state if n in roles else State.INIT for n in self.instances}
         if State.FAULT in states:
             return Role.FAULT
         return Role.MASTER if states == {State.MASTER} else Role.BACKUP
@@ -126,6 +134,7 @@ class Pair:
         self.instances = {spec.name: spec for spec in specs(config)}
         gone = [role for name, role in self.roles.items() if name not in self.instances]
         self.roles = {name: role for name, role in self.roles.items() if name in self.instances}
+        self._shown = {name: role for name, role in self._shown.items() if name in self.instances}
         if any(role.state is State.FAULT for role in gone):
             self._faulted.set()
         if self.link.connected:
@@ -250,26 +259,40 @@ class Pair:
             emit("speaker.lost", error=str(error))
 
     def _changed(self, change: RoleChange) -> None:
-        before = self.role
         known = self.roles.get(change.instance)
         self.roles[change.instance] = change
-        if known is None or known.state is not change.state:
-            self._alarms.moved()
-            spec = self.instances.get(change.instance)
-            emit(
-                "vrrp.state",
-                instance=change.instance,
-                interface=spec.interface if spec else None,
-                state=change.state.value,
-                before=known.state.value if known else None,
-                why=change.why,
-            )
-            if change.state is State.MASTER:
-                self._mastered()
-            if State.FAULT in (change.state, known.state if known else None):
-                self._faulted.set()
-        if self.role is not before:
-            emit("role.changed", role=self.role.value, before=before.value, why=change.why)
+        if known is not None and known.state is change.state:
+            return
+        self._alarms.moved()
+        if change.state is State.MASTER:
+            self._mastered()
+        if State.FAULT in (change.state, known.state if known else None):
+            self._faulted.set()
+        if change.state is State.FAULT and change.instance not in self._shown:
+            asyncio.get_running_loop().call_later(SETTLE, self._show, change.instance)
+        else:
+            self._show(change.instance)
+
+    def _show(self, instance: str) -> None:
+        """Tell how an instance stands, and this node by it, where that is news."""
+        change, known, before = self.roles.get(instance), self._shown.get(instance), self._role(self._shown)
+        if change is None or (known is not None and known.state is change.state):
+            return
+        self._shown[instance] = change
+        spec = self.instances.get(instance)
+        # One that begins without the addresses has not changed.
+        ordinary = known is None and change.state in (State.BACKUP, State.INIT)
+        (emit_calmly if ordinary else emit)(
+            "vrrp.state",
+            instance=instance,
+            interface=spec.interface if spec else None,
+            state=change.state.value,
+            before=known.state.value if known else None,
+            why=change.why,
+        )
+        role = self._role(self._shown)
+        if role is not before:
+            emit("role.changed", role=role.value, before=before.value, why=change.why)
 
 
 def _pass_on(name: str, fields: Mapping[str, object]) -> None:

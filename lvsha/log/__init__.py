@@ -13,7 +13,17 @@ from __future__ import annotations
 
 from lvsha.log.journal import Journal
 from lvsha.log.output import Output
-from lvsha.log.record import Listener, Record, UnknownEventError, emit, listening
+from lvsha.log.record import Listener, Record, UnknownEventError, emit, emit_calmly, listening
 from lvsha.log.setup import setup
 
-__all__ = ["Journal", "Listener", "Output", "Record", "UnknownEventError", "emit", "listening", "setup"]
+__all__ = [
+    "Journal",
+    "Listener",
+    "Output",
+    "Record",
+    "UnknownEventError",
+    "emit",
+    "emit_calmly",
+    "listening",
+    "setup",
+]

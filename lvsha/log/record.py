@@ -40,7 +40,15 @@ def emit(event: str, /, **fields: object) -> Record:
     exception = fields.get("exception")
     if isinstance(exception, BaseException):
         fields["exception"] = "".join(traceback.format_exception(exception))
-    said = record(event, fields)
+    return _say(record(event, fields))
+
+
+def emit_calmly(event: str, /, **fields: object) -> Record:
+    """`emit` of what is ordinary this time: it is info, and nobody is called."""
+    return _say(record(event, fields, Severity.INFO) | {"alert": False})
+
+
+def _say(said: Record) -> Record:
     for listener in tuple(_listeners):
         listener(said)
     write(said)

@@ -133,6 +133,43 @@ async def test_the_role_is_that_of_all_instances(tmp_path: Path, said: Hearing) 
     assert roles == [("backup", "master"), ("master", "fault")]
 
 
+async def test_a_start_is_no_alert(tmp_path: Path, said: Hearing) -> None:
+    """How an instance stands first is told as ordinary; a fault that is over at once is not told at all."""
+    async with speaking(tmp_path) as speaker:
+        pair = Pair(configured(tmp_path, PUBLIC, INSIDE), lambda _: 0)
+        async with running(pair):
+            await speaker.command(Configure)
+            await speaker.say(change("public", State.FAULT, "vrrp4.51 is not there yet"))
+            await speaker.say(change("public", State.BACKUP, "started"))
+            await speaker.say(change("inside", State.BACKUP, "started"))
+            await said.event("vrrp.state", instance="inside")
+            told = said.all("vrrp.state")
+            assert [(e["instance"], e["state"], e["before"]) for e in told] == [
+                ("public", "backup", None),
+                ("inside", "backup", None),
+            ]
+            assert {(e["severity"], e["alert"]) for e in told} == {("info", False)}
+            assert said.all("role.changed") == []
+            await speaker.say(change("inside", State.FAULT, "eth1 has no carrier"))
+            later = await said.event("vrrp.state", state="fault")
+            assert (later["before"], later["severity"], later["alert"]) == ("backup", "warning", True)
+
+
+async def test_a_fault_that_stays_after_the_start_is_told(tmp_path: Path, said: Hearing) -> None:
+    """It is held back while an interface may be made and addresses looked for, and shown all the while."""
+    async with speaking(tmp_path) as speaker:
+        pair = Pair(configured(tmp_path, PUBLIC), lambda _: 0)
+        async with running(pair):
+            await speaker.command(Configure)
+            await speaker.say(change("public", State.FAULT, "eth0 has no carrier"))
+            await asyncio.wait_for(pair.fault(), 5)
+            assert (pair.role, said.all("vrrp.state")) == (Role.FAULT, [])
+            assert pair.warnings() == ["vrrp.public is in fault: eth0 has no carrier"]
+            told = await said.event("vrrp.state", state="fault", why="eth0 has no carrier")
+            assert (told["before"], told["alert"]) == (None, True)
+            assert said.all("role.changed")[0]["role"] == "fault"
+
+
 async def test_a_fault_is_told_when_it_begins_and_when_it_is_over(tmp_path: Path) -> None:
     """Either wakes who waits for it, other changes do not; a node is cut off by a fault of every instance."""
     async with speaking(tmp_path) as speaker:

@@ -10,13 +10,19 @@ from ipaddress import IPv4Address
 import pytest
 import structlog
 
-from lvsha.log.record import TEXT, Record, UnknownEventError, emit, listening, plain
+from lvsha.log.record import TEXT, Record, UnknownEventError, emit, emit_calmly, listening, plain
 
 
 class Colour(Enum):
     """A value with a value."""
 
     RED = "red"
+
+
+def test_calmly() -> None:
+    """What is ordinary this time is for nobody to look at, and is otherwise the same."""
+    said = emit_calmly("vrrp.state", instance="public", state="backup")
+    assert (said["severity"], said["alert"], said["state"]) == ("info", False, "backup")
 
 
 def test_record() -> None:
