@@ -322,6 +322,12 @@ _EVENTS = (
         "net.netfilter.nf_conntrack_max.",
     ),
     _event("sysctl.changed", _INFO, "name before after", "A kernel setting was written."),
+    _event(
+        "sysctl.restored",
+        _INFO,
+        "name before after",
+        "A kernel setting that nothing in the configuration needs any more was put back to what it was.",
+    ),
     _alert("sysctl.failed", _ERROR, "name value error", "A kernel setting could not be written."),
     _event(
         "sync.started", _INFO, "role interface sync_id", "A role of the connection-sync daemon was started."

@@ -1,6 +1,7 @@
-"""What a director must remember over restarts: what operators said, and what in the kernel is its own.
+"""What a director must remember over restarts: what operators said, what in the kernel is its own,
+and what the kernel's settings were.
 
-Three small documents in the state directory, each written as a whole and on disk before the
+Four small documents in the state directory, each written as a whole and on disk before the
 change takes effect. A document that is torn or foreign is kept aside and said loudly
 (`state.discarded`); the director then goes on without it rather than not at all, because a
 pair that does not start helps nobody: overrides are lost visibly, and what it owned stays in
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lvsha import overrides as override
+from lvsha.daemon import record
+from lvsha.daemon.record import Record
 from lvsha.errors import InputError, LvshaError, StateError
 from lvsha.log import emit
 from lvsha.model import AddressKey, Family, FwmarkKey, Owned, Protocol, ServiceKey, SyncKey, SyncRole
@@ -57,6 +60,14 @@ class Memory:
     def keep_holds(self, holds: Mapping[str, str]) -> None:
         """Raises StateError when it cannot be written."""
         self._write("holds", {"instances": dict(holds)})
+
+    def sysctls(self) -> Record:
+        """What lvsha made of the kernel's settings, in the boot and namespace that it names."""
+        return self._read("sysctls", record.from_document, Record())
+
+    def keep_sysctls(self, sysctls: Record) -> None:
+        """Raises StateError when it cannot be written."""
+        self._write("sysctls", record.to_document(sysctls))
 
     def _read(self, name: str, parse: Callable[[dict[str, Any]], T], default: T) -> T:
         path = self._directory / f"{name}.json"

@@ -2,7 +2,9 @@
 
 A setting that is right already is not written, and settings outside a mode that is in use are
 left alone. They are looked at when IPVS has been found, at each reload, and every `[ipvs] look` after
-that: what somebody else changed, or a module that was loaded anew has forgotten, is put right.
+that: what somebody else changed, or a module that was loaded anew has forgotten, is put right. What was there
+before is on disk first, and comes back some time after nothing needs the setting any more
+(`lvsha.daemon.ledger`).
 
 What lvsha would have of net.ipv4.vs, and why, stands in docs/sync.md; `[ipvs] sysctl` has the last word.
 """
@@ -10,14 +12,20 @@ What lvsha would have of net.ipv4.vs, and why, stands in docs/sync.md; `[ipvs] s
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 
 from lvsha.config import Config
-from lvsha.kernel.sysctl import Sysctl, SysctlError, interfaces, read
+from lvsha.daemon.ledger import Ledger
+from lvsha.daemon.memory import Memory
+from lvsha.daemon.record import Entry
+from lvsha.kernel.sysctl import Settled, SysctlError, interfaces, read
 from lvsha.log import emit
 from lvsha.model import Family, Mode, Protocol
 
 FORWARDING = {Family.IPV4: "net.ipv4.ip_forward", Family.IPV6: "net.ipv6.conf.all.forwarding"}
+
+ACCEPT_REDIRECTS = "net.ipv4.conf.all.accept_redirects"
 
 EXPIRY: Mapping[str, int | str] = {
     # A packet to a server that has been removed ends its connection: the client learns it at once, and a
@@ -107,22 +115,53 @@ def _routers() -> Mapping[str, str | int]:
     return found
 
 
+def _besides() -> Iterator[Entry]:
+    """What the kernel changes by itself when IPv4 forwarding is switched on, and at its end once more.
+
+    It accepts redirects only while it does not forward, whatever an operator had said, and every interface
+    forwards or none (inet_forward_change() in net/ipv4/devinet.c).
+    """
+    switch = FORWARDING[Family.IPV4]
+    settings = [f"net/ipv4/conf/{each}/forwarding" for each in interfaces("ipv4") if each != "all"]
+    with contextlib.suppress(SysctlError):
+        if read(switch) != "0":
+            return
+        yield Entry(ACCEPT_REDIRECTS, read(ACCEPT_REDIRECTS), "0", switch)
+    for name in settings:
+        with contextlib.suppress(SysctlError):
+            if (there := read(name)) != "0":
+                yield Entry(name, there, "1", switch)
+
+
 class Settings:
     """The settings of this namespace that lvsha has a hand in."""
 
-    def __init__(self) -> None:
-        self._sysctl = Sysctl()
+    def __init__(self, memory: Memory, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ledger = Ledger(memory, clock=clock)
         self._told: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def changed(self) -> tuple[Entry, ...]:
+        """What lvsha has changed and not put back."""
+        return self._ledger.entries
 
     def apply(self, config: Config) -> None:
         """Write what is not as it should be; a failure is told, once, and stops nothing."""
         asked = wanted(config)
+        failed: set[tuple[str, str]] = set()
         if FORWARDING[Family.IPV6] in asked:
-            asked = {**_routers(), **asked}
-        settled = self._sysctl.settle(asked)
-        for change in settled.changes:
-            emit("sysctl.changed", name=change.name, before=change.before, after=change.after)
-        failed = {(failure.name, str(failure)) for failure in settled.failures}
+            failed |= _tell(self._ledger.settle(_routers(), need=FORWARDING[Family.IPV6]))
+        if FORWARDING[Family.IPV4] in asked:
+            self._ledger.note(_besides())
+        failed |= _tell(self._ledger.settle(asked))
+        failed |= _tell(self._ledger.put_back(asked), "sysctl.restored")
         for name, error in sorted(failed - self._told):
-            emit("sysctl.failed", name=name, value=asked[name], error=error)
+            emit("sysctl.failed", name=name, value=asked.get(name), error=error)
         self._told = frozenset(failed)
+
+
+def _tell(settled: Settled, event: str = "sysctl.changed") -> set[tuple[str, str]]:
+    """Tell what was written; what failed, and why."""
+    for change in settled.changes:
+        emit(event, name=change.name, before=change.before, after=change.after)
+    return {(failure.name, str(failure)) for failure in settled.failures}

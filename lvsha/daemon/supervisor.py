@@ -204,7 +204,8 @@ class Supervisor:
         self._stop = asyncio.Event()
         # Where the speaker is stays what it was at the start: a reload does not move it.
         self._runtime = config.state.runtime
-        self._settings = Settings()
+        memory = Memory(config.state.directory)
+        self._settings = Settings(memory)
         self._table = Table(
             self._needs_ipvs,
             self._needs_source_nat,
@@ -212,7 +213,7 @@ class Supervisor:
             left=lambda: self._director.owns,
             deaf=self._needs_drops,
         )
-        self._director = Director(config, Memory(config.state.directory), look=self._look)
+        self._director = Director(config, memory, look=self._look)
         self._reconciler = Reconciler(self._table, self._director, config.ipvs.look)
         probes = Probes(lambda: self._director.config, self._there, self._reconciler.looked)
         self._monitor = Monitor(self._director.report, probe=probes.probe)

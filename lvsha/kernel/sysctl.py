@@ -3,8 +3,7 @@
 A setting is named as sysctl(8) names it: `net.ipv4.vs.conn_reuse_mode`, or with slashes where
 an interface has a dot in its name: `net/ipv4/conf/eth0.100/rp_filter`.
 
-lvsha is not the only one who may have set these. What was there before the first write is
-remembered, so that it can be put back, and a value that is already right is not written again:
+lvsha is not the only one who may have set these, and a value that is already right is not written again:
 some settings act when they are written, whatever their value.
 """
 
@@ -52,19 +51,7 @@ class Settled:
 
 
 class Sysctl:
-    """The settings that lvsha has a hand in.
-
-    `remembered` are values from before the first write, by name, as an earlier run may have kept
-    them.
-    """
-
-    def __init__(self, remembered: Mapping[str, str] | None = None) -> None:
-        self._remembered = dict(remembered or {})
-
-    @property
-    def remembered(self) -> Mapping[str, str]:
-        """What the settings were before lvsha wrote them first."""
-        return dict(self._remembered)
+    """Writes settings."""
 
     def settle(self, wanted: Mapping[str, str | int]) -> Settled:
         """Bring settings to these values. One that fails does not stop the others."""
@@ -79,19 +66,11 @@ class Sysctl:
                 changes += [change] if change else []
         return Settled(tuple(changes), tuple(failures))
 
-    def restore(self) -> Settled:
-        """Put back what was remembered, and forget what was put back."""
-        settled = Sysctl().settle(self._remembered)
-        kept = {failure.name for failure in settled.failures}
-        self._remembered = {name: value for name, value in self._remembered.items() if name in kept}
-        return settled
-
     def _settle(self, name: str, value: str) -> Change | None:
         before = read(name)
         if before == value:
             return None
         write(name, value)
-        self._remembered.setdefault(name, before)
         after = read(name)
         if after != value:
             raise SysctlError(name, f"sysctl {name}: wrote {value!r}, and the kernel made {after!r} of it")

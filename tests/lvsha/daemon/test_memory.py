@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lvsha.daemon.memory import Memory, owned_from_document
+from lvsha.daemon.record import Record as Sysctls
 from lvsha.errors import InputError, StateError
 from lvsha.log import listening
 from lvsha.model import AddressKey, Family, FwmarkKey, Owned, Protocol, ServiceKey, SyncKey, SyncRole
@@ -37,6 +38,7 @@ def test_a_new_machine_knows_nothing(tmp_path: Path) -> None:
     """No file is no error."""
     memory = Memory(tmp_path)
     assert (memory.overrides(), memory.owned(), memory.holds()) == (Overrides(), Owned(), {})
+    assert memory.sysctls() == Sysctls()
 
 
 @given(holds=st.dictionaries(st.text(max_size=64), st.text(max_size=200), max_size=3))
@@ -47,7 +49,7 @@ def test_holds_survive(tmp_path_factory: pytest.TempPathFactory, holds: dict[str
     assert Memory(directory).holds() == holds
 
 
-@pytest.mark.parametrize("name", ["overrides", "owned", "holds"])
+@pytest.mark.parametrize("name", ["overrides", "owned", "holds", "sysctls"])
 @pytest.mark.parametrize("content", [b"", b"{", b"\0" * 512, b'{"overrides": []}', b"[1, 2]"])
 def test_a_torn_or_foreign_file_is_said_and_kept_aside(tmp_path: Path, name: str, content: bytes) -> None:
     """The daemon goes on without it, loudly, and the file can be looked at."""
@@ -56,6 +58,7 @@ def test_a_torn_or_foreign_file_is_said_and_kept_aside(tmp_path: Path, name: str
     with listening(said.append):
         memory = Memory(tmp_path)
         assert (memory.overrides(), memory.owned(), memory.holds()) == (Overrides(), Owned(), {})
+        assert memory.sysctls() == Sysctls()
     assert [(e["event"], e["alert"]) for e in said] == [("state.discarded", True)]
     assert [p.read_bytes() for p in tmp_path.glob("*.bad-*")] == [content]
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_interface
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lvsha.config import Config, IpvsConfig, SyncConfig, VipConfig, VrrpConfig
-from lvsha.daemon.settings import FORWARDING, Settings, wanted
+from lvsha.daemon.ledger import LINGER
+from lvsha.daemon.memory import Memory
+from lvsha.daemon.settings import ACCEPT_REDIRECTS, FORWARDING, Settings, wanted
 from lvsha.log import listening
 from lvsha.model import Family, Mode, Protocol, Timeouts
 from tests.lab.network import Network, Node
@@ -115,10 +118,10 @@ def lb1() -> Iterator[Node]:
 
 
 @pytest.mark.net
-def test_what_is_right_is_not_written_and_drift_is(lb1: Node) -> None:
+def test_what_is_right_is_not_written_and_drift_is(lb1: Node, tmp_path: Path) -> None:
     """The first look writes and tells; the next is silent, until somebody else has been there."""
     said: list[dict[str, Any]] = []
-    settings, cfg = Settings(), config(NAT)
+    settings, cfg = Settings(Memory(tmp_path)), config(NAT)
     lb1.sysctl("net.ipv4.ip_forward", 0)
     with lb1.entered(), listening(said.append):
         settings.apply(cfg)
@@ -131,29 +134,29 @@ def test_what_is_right_is_not_written_and_drift_is(lb1: Node) -> None:
 
 
 @pytest.mark.net
-def test_forwarding_of_ipv6_costs_nobody_a_router(lb1: Node) -> None:
+def test_forwarding_of_ipv6_costs_nobody_a_router(lb1: Node, tmp_path: Path) -> None:
     """Who listened to routers goes on listening, as do interfaces to come; who did not stays as it was."""
     said: list[dict[str, Any]] = []
     names = [f"net.ipv6.conf.{each}.accept_ra" for each in ("front", "lo", "default")]
     for name, value in zip(names, (1, 0, 1), strict=True):
         lb1.sysctl(name, value)
     with lb1.entered(), listening(said.append):
-        Settings().apply(config(replace(NAT, family=Family.IPV6)))
+        Settings(Memory(tmp_path)).apply(config(replace(NAT, family=Family.IPV6)))
     assert [lb1.sysctl(name) for name in names] == ["2", "0", "2"]
     changed = [e["name"] for e in said if e["event"] == "sysctl.changed"]
     assert changed.index("net/ipv6/conf/front/accept_ra") < changed.index(FORWARDING[Family.IPV6])
     lb1.sysctl(names[0], 1)
     with lb1.entered():
-        Settings().apply(config(replace(NAT, family=Family.IPV6)))
+        Settings(Memory(tmp_path)).apply(config(replace(NAT, family=Family.IPV6)))
     assert lb1.sysctl(names[0]) == "1", "whose forwarding it was already decides for itself"
 
 
 @pytest.mark.net
-def test_a_setting_that_cannot_be_written_is_told_once(lb1: Node) -> None:
+def test_a_setting_that_cannot_be_written_is_told_once(lb1: Node, tmp_path: Path) -> None:
     """A name that the kernel does not know stops no other setting and is no alert every half minute."""
     said: list[dict[str, Any]] = []
     cfg = replace(config(NAT), ipvs=IpvsConfig(sysctl={"no_such_thing": 1}))
-    settings = Settings()
+    settings = Settings(Memory(tmp_path))
     lb1.sysctl("net.ipv4.ip_forward", 0)
     with lb1.entered(), listening(said.append):
         settings.apply(cfg)
@@ -161,3 +164,82 @@ def test_a_setting_that_cannot_be_written_is_told_once(lb1: Node) -> None:
     failed = [e["name"] for e in said if e["event"] == "sysctl.failed"]
     assert failed.count("net.ipv4.vs.no_such_thing") == 1
     assert lb1.sysctl("net.ipv4.ip_forward") == "1"
+
+
+class Time:
+    """A clock that the test sets."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        """Seconds."""
+        return self.now
+
+
+@pytest.mark.net
+def test_what_nothing_needs_any_more_goes_back(lb1: Node, tmp_path: Path) -> None:
+    """Once connections had the time to end, over a restart too, and with all that forwarding had changed."""
+    said: list[dict[str, Any]] = []
+    names = ("net.ipv4.ip_forward", ACCEPT_REDIRECTS, "net.ipv4.conf.front.forwarding")
+    lb1.sysctl(names[0], 0)
+    lb1.sysctl(names[1], 0)
+    lb1.sysctl(names[2], 1)
+    with lb1.entered(), listening(said.append):
+        Settings(Memory(tmp_path)).apply(config(NAT))
+        assert [lb1.sysctl(name) for name in names] == ["1", "0", "1"]
+        clock = Time()
+        settings = Settings(Memory(tmp_path), clock=clock)
+        settings.apply(config(DR))
+        clock.now = LINGER - 1
+        settings.apply(config(DR))
+        assert lb1.sysctl(names[0]) == "1"
+        clock.now = LINGER
+        settings.apply(config(DR))
+    assert [lb1.sysctl(name) for name in names] == ["0", "0", "1"]
+    restored = [(e["name"], e["before"], e["after"]) for e in said if e["event"] == "sysctl.restored"]
+    assert restored[0] == (names[0], "1", "0")
+    assert settings.changed == ()
+    assert Memory(tmp_path).sysctls().entries == ()
+
+
+@pytest.mark.net
+def test_a_need_that_comes_back_in_time_starts_the_wait_anew(lb1: Node, tmp_path: Path) -> None:
+    """A reload by mistake and one that mends it leave the setting as it is."""
+    clock = Time()
+    lb1.sysctl("net.ipv4.ip_forward", 0)
+    with lb1.entered():
+        settings = Settings(Memory(tmp_path), clock=clock)
+        for clock.now, cfg in ((0.0, NAT), (1.0, DR), (2.0, NAT), (LINGER, DR), (LINGER + 10, DR)):
+            settings.apply(config(cfg))
+    assert lb1.sysctl("net.ipv4.ip_forward") == "1"
+
+
+@pytest.mark.net
+def test_routers_are_listened_to_as_before(lb1: Node, tmp_path: Path) -> None:
+    """What was changed so that forwarding costs no router goes back with it."""
+    clock, name = Time(), "net.ipv6.conf.front.accept_ra"
+    lb1.sysctl(FORWARDING[Family.IPV6], 0)
+    lb1.sysctl(name, 1)
+    with lb1.entered():
+        settings = Settings(Memory(tmp_path), clock=clock)
+        settings.apply(config(replace(NAT, family=Family.IPV6)))
+        assert lb1.sysctl(name) == "2"
+        for clock.now in (1.0, LINGER + 1):
+            settings.apply(config(DR))
+    assert (lb1.sysctl(FORWARDING[Family.IPV6]), lb1.sysctl(name)) == ("0", "1")
+
+
+@pytest.mark.net
+def test_somebody_who_stops_forwarding_changes_nothing_of_what_was_there(lb1: Node, tmp_path: Path) -> None:
+    """The kernel accepts redirects then, which an operator had forbidden: that comes back all the same."""
+    clock = Time()
+    lb1.sysctl("net.ipv4.ip_forward", 0)
+    lb1.sysctl(ACCEPT_REDIRECTS, 0)
+    with lb1.entered():
+        settings = Settings(Memory(tmp_path), clock=clock)
+        settings.apply(config(NAT))
+        lb1.sysctl("net.ipv4.ip_forward", 0)
+        assert lb1.sysctl(ACCEPT_REDIRECTS) == "1"
+        for clock.now, cfg in ((1.0, NAT), (2.0, DR), (LINGER + 2, DR)):
+            settings.apply(config(cfg))
+    assert (lb1.sysctl("net.ipv4.ip_forward"), lb1.sysctl(ACCEPT_REDIRECTS)) == ("0", "0")

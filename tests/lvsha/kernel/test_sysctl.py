@@ -31,8 +31,8 @@ def inside() -> Iterator[None]:
 pytestmark = [pytest.mark.net, pytest.mark.usefixtures("inside")]
 
 
-def test_settings_are_settled_and_put_back() -> None:
-    """What differs is written, what is right is not, and what was there before comes back."""
+def test_settings_are_settled() -> None:
+    """What differs is written and told, what is right is not."""
     sysctl = Sysctl()
     before = read(FORWARD)
     wanted = str(1 - int(before))
@@ -40,23 +40,7 @@ def test_settings_are_settled_and_put_back() -> None:
     assert settled.changes == (Change(FORWARD, before, wanted),)
     assert settled.failures == ()
     assert read(FORWARD) == wanted
-    assert sysctl.remembered == {FORWARD: before}
     assert sysctl.settle({FORWARD: wanted}).changes == ()
-    assert sysctl.restore().changes == (Change(FORWARD, wanted, before),)
-    assert read(FORWARD) == before
-    assert sysctl.remembered == {}
-
-
-def test_the_first_value_is_the_remembered_one() -> None:
-    """Neither a second change nor a later run takes its own doing for what was there before."""
-    first = Sysctl()
-    first.settle({TTL: 70})
-    first.settle({TTL: 71})
-    second = Sysctl(first.remembered)
-    second.settle({TTL: 72})
-    assert second.remembered == {TTL: "64"}
-    second.restore()
-    assert read(TTL) == "64"
 
 
 def test_several_numbers_are_compared_as_numbers() -> None:
