@@ -59,6 +59,13 @@ class Body:
             raise InputError(f"{key}: {value:g} is not a whole number")
         return value
 
+    def truth(self, key: str) -> bool:
+        """True or false; left out, or null: false."""
+        value = self._values.get(key) if self._note(key) else None
+        if not isinstance(value, bool | None):
+            raise InputError(f"{key}: true or false is expected, not {_kind(value)}")
+        return bool(value)
+
     def choice(self, key: str, choices: Collection[str]) -> str:
         """One of some words."""
         return _one_of(key, self.text(key), choices)

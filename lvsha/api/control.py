@@ -79,12 +79,15 @@ class Control(Protocol):
     async def vrrp(self) -> list[VrrpView]:
         """The VRRP instances."""
 
-    async def failover(self, instance: str | None, *, wait: float | None, by: str) -> list[VrrpView]:
+    async def failover(
+        self, instance: str | None, *, wait: float | None, force: bool, by: str
+    ) -> list[VrrpView]:
         """Hand over an instance (None: all that are master here), and wait until a peer has taken it.
 
-        `wait`: at most so many seconds; None: as long as a living peer needs. Raises TargetError for an
-        unknown instance, UnavailableError where this node is not master, TimeoutError when no peer took
-        over: then this node has taken it back.
+        `wait`: at most so many seconds; None: as long as a living peer needs. `force`: also to a peer that
+        does not know the connections. Raises TargetError for an unknown instance, UnavailableError where
+        this node is not master or the peer lacks connections, TimeoutError when no peer took over: then
+        this node has taken it back.
         """
 
     async def hold(self, instance: str | None, *, by: str) -> list[VrrpView]:

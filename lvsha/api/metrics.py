@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from lvsha.api.views import RoomView, ServerView, ServiceView, StatusView, VrrpView
+from lvsha.api.views import RoomView, ServerView, ServiceView, StatusView, SyncView, VrrpView
 from lvsha.model import Counters
 from lvsha.standing import Word
 
@@ -88,7 +88,22 @@ def _director(status: StatusView, events: int) -> Iterator[Metric]:
     for p in status.peers:
         peer.add_metric((p.name,), p.connected)
     yield peer
+    if status.sync is not None:
+        yield from _sync(status.sync)
     yield CounterMetricFamily("lvsha_events", "Events since the start.", value=events)
+
+
+def _sync(sync: SyncView) -> Iterator[Metric]:
+    """Without a sample where it is unknown."""
+    here = GaugeMetricFamily("lvsha_sync_connections", "Established connections that are known here.")
+    if sync.here is not None:
+        here.add_metric((), sync.here)
+    text = "Established connections that the other director knows."
+    there = GaugeMetricFamily("lvsha_peer_sync_connections", text, labels=("peer",))
+    for name, connections in sync.peers.items():
+        if connections is not None:
+            there.add_metric((name,), connections)
+    yield from (here, there)
 
 
 def _room(room: RoomView) -> Iterator[Metric]:

@@ -138,10 +138,11 @@ async def failover(request: web.Request, control: Control) -> object:
     body = await _body(request)
     instance = body.optional_text("instance")
     wait = body.optional_number("wait", least=0, most=LONGEST_WAIT)
+    force = body.truth("force")
     body.done()
     longest = LONGEST_WAIT if wait is None else wait
     request[DEADLINE_KEY].reschedule(asyncio.get_running_loop().time() + longest + DEADLINE)
-    return await control.failover(instance, wait=wait, by=await asker(request))
+    return await control.failover(instance, wait=wait, force=force, by=await asker(request))
 
 
 async def hold(request: web.Request, control: Control) -> object:

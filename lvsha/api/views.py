@@ -59,6 +59,16 @@ class RoomView:
 
 
 @dataclass(frozen=True, slots=True)
+class SyncView:
+    """How many established connections each director knows."""
+
+    here: int | None
+    """None: the kernel does not say."""
+    peers: Mapping[str, int | None] = field(default_factory=dict)
+    """By the other directors' names, where `[peer]` is configured; None: it does not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class StatusView:
     """The director in one glance."""
 
@@ -82,6 +92,8 @@ class StatusView:
     """What an operator should look at, each a sentence; empty when all is well."""
     peers: tuple[PeerView, ...] = ()
     """The other directors, where `[peer]` is configured."""
+    sync: SyncView | None = None
+    """Where `[sync]` is configured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +210,8 @@ class VrrpView:
     """Of the master that was heard last."""
     yields: bool = False
     """It was handed over: a living master is left the addresses until it is released."""
+    known: str = ""
+    """In the answer to a hand-over: what the other director knew of the connections."""
 
 
 @dataclass(frozen=True, slots=True)

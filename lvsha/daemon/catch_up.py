@@ -101,6 +101,8 @@ class CatchUp:
         self._count = count
         self._census = census
         self._role = role
+        self._doubtful = 0
+        """Connections that were here when the waiting began, while nobody knows yet which of them live."""
 
     @property
     def due(self) -> bool:
@@ -108,13 +110,21 @@ class CatchUp:
         config = self._config()
         return config.sync is not None and config.sync.catch_up > 0 and bool(config.vrrp)
 
+    async def told(self) -> int | None:
+        """How many connections a peer is told are known here: none that may have ended long ago."""
+        known = await self._count()
+        if known is None or self._role() is Role.MASTER:
+            return known
+        return max(0, known - self._doubtful)
+
     async def run(self) -> None:
         """Return when this node may take over from a living master."""
         config, clock = self._config(), asyncio.get_running_loop().time
         limit = config.sync.catch_up if config.sync is not None else 0.0
         begun = clock()
         known = await self._count() or 0
-        progress = Progress(begun, limit=limit, period=_period(config), old=known)
+        progress = Progress(begun, limit=limit, period=period(config), old=known)
+        self._doubtful = known
         took = clock() - begun
         emit("sync.catching_up", connections=known, seconds=limit)
         while True:
@@ -125,10 +135,13 @@ class CatchUp:
             took = clock() - before
             there = self._census.connections
             end = progress.judge(known, there, clock())
+            if clock() - begun >= period(config):
+                self._doubtful = 0
             if self._role() is Role.MASTER:
                 end = End(enough=True, why="this node is master already")
             if end is not None:
                 break
+        self._doubtful = 0
         emit(
             "sync.caught_up" if end.enough else "sync.behind",
             connections=known,
@@ -156,7 +169,7 @@ def counter(config: Callable[[], Config], see: Callable[[], Awaitable[Observed]]
     return count
 
 
-def _period(config: Config) -> float:
+def period(config: Config) -> float:
     """Seconds in which every connection with traffic is told of once."""
     value = str(settings.wanted(config).get("net.ipv4.vs.sync_refresh_period", ""))
     return (float(value) if value.isdigit() and int(value) else _PERIOD) + FLUSH

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from dataclasses import replace
 from typing import Any
 
 from lvsha import __version__
@@ -24,6 +25,7 @@ from lvsha.daemon.pair import Pair
 from lvsha.daemon.peers import Peers
 from lvsha.daemon.plain import plain
 from lvsha.daemon.reconciler import Reconciler
+from lvsha.daemon.standby import Standby
 from lvsha.daemon.table import Table
 from lvsha.desired import Placement
 from lvsha.errors import InputError, KernelError, UnavailableError
@@ -53,6 +55,7 @@ class Controller:
         reload: Reload,
         peers: Peers,
         room: Callable[[], views.RoomView | None] = lambda: None,
+        standby: Standby | None = None,
     ) -> None:
         self._director = director
         self._reconciler = reconciler
@@ -62,6 +65,7 @@ class Controller:
         self._reload = reload
         self._peers = peers
         self._room = room
+        self._standby = standby
         self._started = time.time()
 
     # --- what there is ------------------------------------------------------------------------
@@ -87,6 +91,7 @@ class Controller:
             servers_drained=sum(_set_aside(s.override) for s in servers),
             warnings=self._warnings(),
             peers=self._peers.views(),
+            sync=None if self._standby is None else await self._standby.view(),
         )
 
     async def services(self) -> list[views.ServiceView]:
@@ -203,16 +208,21 @@ class Controller:
         """Read the configuration again. Problems are an answer, not an error."""
         return await self._reload(by)
 
-    async def failover(self, instance: str | None, *, wait: float | None, by: str) -> list[views.VrrpView]:
+    async def failover(
+        self, instance: str | None, *, wait: float | None, force: bool, by: str
+    ) -> list[views.VrrpView]:
         """Hand over an instance (None: all that are master here), and wait until a peer has taken it.
 
-        `wait`: at most so many seconds. None: as long as a living peer needs.
+        `wait`: at most so many seconds. None: as long as a living peer needs. `force`: also where the peer
+        does not know the connections.
         """
         names = self._leaders(instance)
         if instance is None and names:
             names = [name for name in names if self._pair.is_master(name)]
             if not names:
                 raise UnavailableError("this director is not master: there is nothing to hand over")
+        leads = any(self._pair.is_master(name) for name in names)
+        known = "" if self._standby is None or not leads else await self._standby.permit(force=force)
         for name in names:
             emit("vrrp.failover", instance=name, interface=self._config.vrrp[name].interface, by=by)
             answer = await self._pair.failover(name, self._patience(name) if wait is None else wait)
@@ -220,7 +230,7 @@ class Controller:
                 # Without fields it was refused at once.
                 kind = TimeoutError if answer.fields else UnavailableError
                 raise kind(f"{name}: {answer.why}")
-        return await self.vrrp()
+        return [replace(view, known=known) for view in await self.vrrp()]
 
     def _patience(self, name: str) -> float:
         """What a peer needs at most: its master-down interval, should it not hear that this node resigns.

@@ -8,6 +8,7 @@ them of the new configuration.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -59,6 +60,20 @@ class Peers:
         """Ask the peers how many connections they know; see `connections`."""
         if self._channel is not None:
             self._channel.ask_census()
+
+    async def census(self, within: float) -> Mapping[str, int | None]:
+        """How many connections each peer knows now; None: it does not say so within so many seconds."""
+        self.ask_census()
+        peers = dict(self._peers)
+        connected = [peer for peer in peers.values() if peer.link is not None]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                for peer in connected:
+                    await peer.answered.wait()
+        return {
+            name: peer.connections if peer.link is not None and peer.answered.is_set() else None
+            for name, peer in sorted(peers.items())
+        }
 
     @property
     def connections(self) -> int | None:

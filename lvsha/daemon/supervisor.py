@@ -42,6 +42,7 @@ from lvsha.daemon.probes import Probes
 from lvsha.daemon.reconciler import Reconciler
 from lvsha.daemon.room import Room
 from lvsha.daemon.settings import Settings
+from lvsha.daemon.standby import Standby
 from lvsha.daemon.table import Table
 from lvsha.daemon.takeover import Takeover
 from lvsha.daemon.tasks import brief, eternal
@@ -227,7 +228,11 @@ class Supervisor:
         self._pair = Pair(config, self._director.in_service, self._takeover.began)
         self._drains = Drains(self._director, self._reconciler)
         count = counter(lambda: self._director.config, self._reconciler.see)
-        self._peers = Peers(self._director, count, lambda: self._collisions.known)
+        self._peers = Peers(
+            self._director,
+            lambda: self._catch_up.told(),  # noqa: PLW0108 - it is made below
+            lambda: self._collisions.known,
+        )
         self._collisions = Collisions(
             lambda: self._director.config,
             lambda: elsewhere(self._director.config, self._pair.roles),
@@ -244,6 +249,7 @@ class Supervisor:
             self.reload,
             self._peers,
             self._room.view,
+            Standby(lambda: self._director.config, count, self._peers),
         )
         self._reloading = asyncio.Lock()
         self._opened = asyncio.Event()

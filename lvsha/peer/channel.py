@@ -77,6 +77,7 @@ class Channel:
         """Ask every peer how many connections its IPVS knows; the answers are kept in `Peer`."""
         for peer in self.peers.values():
             if peer.link is not None:
+                peer.answered.clear()
                 peer.link.ask_census()
 
     async def complete(self) -> None:

@@ -74,6 +74,8 @@ class Peer:
     """It has once said all that it knows."""
     connections: int | None = None
     """What it answered last to `Link.ask_census`."""
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
+    """It has answered since it was asked last."""
     collisions: frozenset[Collision] = frozenset()
     """Those that it has."""
 
@@ -270,6 +272,7 @@ class Link:
                 self._news.set()
             case Census(connections):
                 peer.connections = connections
+                peer.answered.set()
             case Collisions(made, gone):
                 left = peer.collisions - gone
                 peer.collisions = left | made if len(left) < MOST else left

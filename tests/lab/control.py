@@ -29,9 +29,11 @@ from lvsha.api.views import (
     ServerView,
     ServiceView,
     StatusView,
+    SyncView,
     TrackerView,
     VrrpView,
 )
+from lvsha.errors import UnavailableError
 from lvsha.log import Journal, emit, listening
 from lvsha.model import Counters
 from lvsha.overrides import Kind, Override, Overrides
@@ -95,11 +97,14 @@ class Director:
         """How many connections of a drained server end between two looks."""
         self.instances = {v.name: v for v in INSTANCES}
         self.peer_takes_over = True
+        self.peer_lacks = ""
+        """What is said where the peer does not know the connections."""
         self.problems: tuple[str, ...] = ()
         self.steps = ["set tcp 192.0.2.100:80 server 10.0.0.1:80 weight 10"]
         self.findings = [FindingView("ok", "kernel", "IPVS 1.2.1 answers")]
         self.warnings: tuple[str, ...] = ()
         self.peers: tuple[PeerView, ...] = ()
+        self.sync: SyncView | None = None
         self.generation = 1
         self.left = asyncio.Event()
         """Set when somebody who followed the events has gone."""
@@ -137,6 +142,7 @@ class Director:
             servers_drained=sum(s.override is not None for s in servers),
             warnings=self.warnings,
             peers=self.peers,
+            sync=self.sync,
         )
 
     async def services(self) -> list[ServiceView]:
@@ -238,9 +244,13 @@ class Director:
         self._say("reload.done", file="/etc/lvsha/lvsha.toml", generation=self.generation, by=by)
         return ReloadView(self.generation, changed=("services.web.servers.rs3: added",))
 
-    async def failover(self, instance: str | None, *, wait: float | None, by: str) -> list[VrrpView]:
+    async def failover(
+        self, instance: str | None, *, wait: float | None, force: bool, by: str
+    ) -> list[VrrpView]:
         """Hand over."""
         names = self._instances(instance)
+        if self.peer_lacks and not force:
+            raise UnavailableError(self.peer_lacks)
         if not self.peer_takes_over:
             wait = 0.01 if wait is None else wait
             await asyncio.sleep(wait)

@@ -28,7 +28,7 @@ from lvsha.log import listening
 from lvsha.model import ServiceKey
 from lvsha.overrides import Kind, Override, Overrides, Selector
 from lvsha.peer.channel import Channel
-from lvsha.peer.link import Pace
+from lvsha.peer.link import Count, Pace, uncounted
 from lvsha.peer.messages import About
 from tests.lab.services import config, server, service
 
@@ -64,6 +64,8 @@ class Site:
         self.directory = directory
         self.directors: dict[str, Director] = {}
         self.channels: dict[str, Channel] = {}
+        self.counts: dict[str, Count] = {}
+        """How they count their connections; who is not here cannot say."""
         self.pace = pace
         far = {"lb2": address(3 if between else 2)}
         self.configs = {
@@ -84,7 +86,8 @@ class Site:
     async def running(self, name: str, *, about: About = ABOUT) -> AsyncIterator[Director]:
         """The director and its channel from a start to an end."""
         self.directors[name] = self.director(name)
-        channel = Channel(name, self.configs[name], self.directors[name], about, self.pace)
+        count = self.counts.get(name, uncounted)
+        channel = Channel(name, self.configs[name], self.directors[name], about, self.pace, count=count)
         self.channels[name] = channel
         task = asyncio.create_task(channel.run())
         try:

@@ -129,6 +129,7 @@ def _status(s: dict[str, Any]) -> None:
             ("services", s["services"]),
             ("servers", f"{up}, {s['servers_drained']} set aside by hand"),
             *(("peer", _peer(p)) for p in s.get("peers", ())),
+            *(("sync", _known(sync)) for sync in (s.get("sync"),) if sync is not None),
             *(("warning", w) for w in s["warnings"]),
         ]
     )
@@ -140,6 +141,12 @@ def _peer(p: dict[str, Any]) -> str:
         return f"{name} not connected for {age(p['since'])}"
     config = {True: "the same", False: "another", None: "unknown"}[p["same_config"]]
     return f"{name} connected for {age(p['since'])}, lvsha {p['version'] or '-'}, configuration: {config}"
+
+
+def _known(sync: dict[str, Any]) -> str:
+    """Such as `200 here, 198 on lb2`."""
+    counts = {"here": sync["here"], **{f"on {name}": count for name, count in sync["peers"].items()}}
+    return ", ".join(f"{'unknown' if n is None else n} {where}" for where, n in counts.items())
 
 
 def _services(answer: list[dict[str, Any]]) -> None:
@@ -217,7 +224,8 @@ def _notes(v: dict[str, Any]) -> list[str]:
     failed = [f"{t['name']}: {t['detail'] or 'failed'}" for t in v["trackers"] if not t["ok"]]
     held = ["held by an operator"] if v["held"] else []
     yields = ["pre-empts nobody until released"] if v["yields"] else []
-    return [*held, *yields, *failed, v["why"]]
+    known = [v["known"]] if v.get("known") else []
+    return [*known, *held, *yields, *failed, v["why"]]
 
 
 def _instance(v: dict[str, Any]) -> None:

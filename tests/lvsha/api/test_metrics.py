@@ -7,7 +7,7 @@ from dataclasses import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from lvsha.api.metrics import render
-from lvsha.api.views import PeerView, PortsView, RoomView
+from lvsha.api.views import PeerView, PortsView, RoomView, SyncView
 from lvsha.model import Counters
 from lvsha.overrides import Kind
 from lvsha.standing import Word
@@ -74,6 +74,17 @@ async def test_peers() -> None:
     found = await samples(director)
     assert at(found, "lvsha_peer_connected", peer="lb2") == 1
     assert at(found, "lvsha_peer_connected", peer="lb3") == 0
+
+
+async def test_connections_of_both_directors() -> None:
+    """What is not known has no sample; without sync there is no family."""
+    director = Director()
+    assert ("lvsha_sync_connections", frozenset()) not in await samples(director)
+    director.sync = SyncView(200, {"lb2": 198, "lb3": None})
+    found = await samples(director)
+    assert at(found, "lvsha_sync_connections") == 200
+    assert at(found, "lvsha_peer_sync_connections", peer="lb2") == 198
+    assert ("lvsha_peer_sync_connections", frozenset({("peer", "lb3")})) not in found
 
 
 async def test_service() -> None:

@@ -194,6 +194,17 @@ async def test_failover_that_nobody_takes(client: aiohttp.ClientSession, directo
     assert answer["error"] == "no peer took over public within 0.01 s; it is master here again"
 
 
+async def test_failover_to_a_peer_that_lacks_connections(
+    client: aiohttp.ClientSession, director: Director
+) -> None:
+    """The answer is 503 with the counts, unless it is forced; force is true or false."""
+    director.peer_lacks = "lb2 knows 12 of 200 established connections"
+    answer = await post(client, "/v1/vrrp/failover", 503, force=False)
+    assert answer["error"] == director.peer_lacks
+    assert "force: true or false" in (await post(client, "/v1/vrrp/failover", 422, force="yes"))["error"]
+    assert {v["state"] for v in await post(client, "/v1/vrrp/failover", force=True)} == {"backup"}
+
+
 async def test_metrics(client: aiohttp.ClientSession) -> None:
     """The metrics are served in the text format that Prometheus expects."""
     async with client.get("/metrics") as response:

@@ -161,6 +161,26 @@ async def test_a_table_from_before_is_listened_to_for_a_period(said: Hearing) ->
     assert said[-1]["seconds"] >= 1 + FLUSH
 
 
+async def test_a_peer_is_not_told_of_what_may_have_ended_long_ago() -> None:
+    """While a node waits, those that were there when it began do not count for who asks."""
+    site = Site(known=100, step=0, there=250)
+    catch_up = CatchUp(lambda: PAIR, site.count, site, lambda: site.role)
+    assert await catch_up.told() == 100
+    waiting = asyncio.create_task(catch_up.run())
+    async with asyncio.timeout(10):
+        while not site.asked:  # noqa: ASYNC110 - nobody tells when it has begun
+            await asyncio.sleep(0)
+    site.known = 112
+    assert await catch_up.told() == 12
+    site.known = 250
+    assert await catch_up.told() == 150
+    site.role = Role.MASTER
+    assert await catch_up.told() == 250
+    await waiting
+    site.role = Role.BACKUP
+    assert await catch_up.told() == 250
+
+
 async def test_what_cannot_be_waited_for_is_told(said: Hearing) -> None:
     """A peer that has more than ever comes here: after the limit this node takes over, with a warning."""
     await run(Site(there=10_000, step=0), catch_up=1.0)

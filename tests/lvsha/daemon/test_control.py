@@ -244,7 +244,7 @@ async def test_an_unknown_instance_is_refused(desk: Desk) -> None:
     """Without VRRP there is nothing to hold or hand over."""
     with pytest.raises(TargetError):
         await desk.control.hold("public", by="root")
-    assert await desk.control.failover(None, wait=1, by="root") == []
+    assert await desk.control.failover(None, wait=1, force=False, by="root") == []
 
 
 async def test_a_reload_in_the_middle_of_an_answer_does_no_harm(desk: Desk) -> None:

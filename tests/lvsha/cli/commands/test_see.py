@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from lvsha.api.views import FindingView, PeerView
+from lvsha.api.views import FindingView, PeerView, SyncView
 from lvsha.cli.commands import see
 from tests.lab.control import Director
 from tests.lvsha.cli.conftest import Command
@@ -44,6 +44,14 @@ def test_status_of_the_peers(cli: Command, director: Director, monkeypatch: pyte
         "peer      lb4 (192.0.2.4) connected for 5m, lvsha 0.1.0, configuration: another",
         "peer      lb5 (192.0.2.5) not connected for 2h 1m",
     ]
+
+
+def test_status_of_sync(cli: Command, director: Director) -> None:
+    """The connections that each director knows; without a channel only those here."""
+    director.sync = SyncView(200, {"lb2": 198, "lb3": None})
+    assert cli("status").out.splitlines()[-1] == "sync      200 here, 198 on lb2, unknown on lb3"
+    director.sync = SyncView(200)
+    assert cli("status").out.splitlines()[-1] == "sync      200 here"
 
 
 def test_status_for_monitoring(cli: Command, director: Director) -> None:

@@ -50,6 +50,17 @@ def test_failover_that_nobody_takes(cli: Command, director: Director) -> None:
     assert "no peer took over public within 0.01 s; it is master here again" in done.err
 
 
+def test_failover_to_a_peer_that_lacks_connections(cli: Command, director: Director) -> None:
+    """It is refused with status 1 and the reason; forced it is done."""
+    director.peer_lacks = "lb2 knows 12 of 200 established connections"
+    done = cli("failover")
+    assert done.status == 1
+    assert "lb2 knows 12 of 200 established connections" in done.err
+    assert [v.state for v in director.instances.values()][1] == "master"
+    assert cli("failover", "--force").status == 0
+    assert [v.state for v in director.instances.values()] == ["backup", "backup"]
+
+
 @pytest.mark.parametrize("command", ["hold", "release", "failover"])
 def test_unknown_instance(cli: Command, command: str) -> None:
     """An instance that is not there is status 4."""
