@@ -25,6 +25,7 @@ from lvsha.daemon.pair import Pair
 from lvsha.daemon.peers import Peers
 from lvsha.daemon.plain import plain
 from lvsha.daemon.reconciler import Reconciler
+from lvsha.daemon.record import Entry
 from lvsha.daemon.standby import Standby
 from lvsha.daemon.table import Table
 from lvsha.desired import Placement
@@ -55,6 +56,7 @@ class Controller:
         reload: Reload,
         peers: Peers,
         room: Callable[[], views.RoomView | None] = lambda: None,
+        changed: Callable[[], tuple[Entry, ...]] = tuple,
         standby: Standby | None = None,
     ) -> None:
         self._director = director
@@ -65,6 +67,7 @@ class Controller:
         self._reload = reload
         self._peers = peers
         self._room = room
+        self._changed = changed
         self._standby = standby
         self._started = time.time()
 
@@ -136,6 +139,7 @@ class Controller:
             refused=[str(failed.error) for failed in self._reconciler.failures],
             report=await self._pair.status() if self._config.vrrp else None,
             alarms=self._pair.alarms(),
+            changed=self._changed(),
         )
         return doctor.judge(self._config, facts)
 

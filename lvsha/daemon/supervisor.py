@@ -249,6 +249,7 @@ class Supervisor:
             self.reload,
             self._peers,
             self._room.view,
+            lambda: self._settings.changed,
             Standby(lambda: self._director.config, count, self._peers),
         )
         self._reloading = asyncio.Lock()

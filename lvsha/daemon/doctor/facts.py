@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 from lvsha.config import Config, VrrpConfig
+from lvsha.daemon.record import Entry
 from lvsha.kernel.addresses import OURS, Held, Interface
 from lvsha.kernel.forwarding import Gate
 from lvsha.kernel.links import Link
@@ -55,6 +56,8 @@ class Facts:
     """Chains that drop what is forwarded unless a rule accepts it; none where they cannot be listed."""
     report: StatusReport | None = None
     """What the speaker says of itself; None: it does not answer."""
+    changed: tuple[Entry, ...] = ()
+    """Kernel settings that lvsha has changed and not put back."""
     alarms: tuple[str, ...] = ()
     """What it told of the pair that is not over, a sentence each."""
 

@@ -17,6 +17,7 @@ from lvsha.config import Config
 from lvsha.daemon import settings
 from lvsha.daemon.doctor import claims, fullnat, machine
 from lvsha.daemon.doctor.facts import Facts, per_link, strangers
+from lvsha.daemon.record import Entry
 from lvsha.errors import KernelError
 from lvsha.kernel.addresses import Addresses, Held
 from lvsha.kernel.forwarding import Gate, gates
@@ -49,12 +50,14 @@ async def look(
     refused: Iterable[str] = (),
     report: StatusReport | None = None,
     alarms: Iterable[str] = (),
+    changed: Iterable[Entry] = (),
 ) -> Facts:
     """See everything. Raises KernelError where netlink does not answer."""
     links, held = await _links(), await _held()
     ways = await _ways(config)
     neighbours = await _neighbours(_hops(ways, strangers(config)))
-    names = _settings(config, links)
+    changed = tuple(changed)
+    names = _settings(config, links) | {entry.name for entry in changed}
     seen = Facts(
         observed=observed,
         trouble=trouble,
@@ -69,6 +72,7 @@ async def look(
         gates=await _gates(),
         report=report,
         alarms=tuple(alarms),
+        changed=changed,
     )
     return replace(seen, owners=await _owners(claims.questions(config, seen)))
 

@@ -18,6 +18,7 @@ def judge(config: Config, facts: Facts) -> Iterator[FindingView]:
     if config.services or config.sync:
         yield from _kernel(facts)
     yield from _settings(config, facts)
+    yield from _changed(facts)
     yield from _modules(config, facts)
     if not facts.trouble:
         yield from _services(config, facts)
@@ -51,6 +52,14 @@ def _settings(config: Config, facts: Facts) -> Iterator[FindingView]:
             yield error(name, f"is {there}, needed is {value}", sysctl((name, value)))
         elif not facts.trouble:
             yield error(name, f"is needed to be {value}, and this kernel has no such setting")
+
+
+def _changed(facts: Facts) -> Iterator[FindingView]:
+    """What lvsha has set, and from what; what has other values by now is somebody else's."""
+    changed = [e for e in facts.changed if e.before != e.after and facts.sysctls.get(e.name) == e.after]
+    if changed:
+        words = listed((f"{e.name} = {e.after} (was {e.before})" for e in changed), most=len(changed))
+        yield info("settings", f"changed by lvsha, and put back when nothing needs them: {words}")
 
 
 def _modules(config: Config, facts: Facts) -> Iterator[FindingView]:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from lvsha.config import IpvsConfig, PersistenceConfig
 from lvsha.daemon.doctor.machine import judge, modules
+from lvsha.daemon.record import Entry
 from lvsha.kernel.modules import Presence
 from lvsha.model import AddressKey, Observed, ServiceState
 from tests.lab.facts import bad, facts
@@ -23,6 +24,18 @@ def test_forwarding_that_is_off_is_an_error_with_its_command() -> None:
     assert (found.severity, found.subject) == ("error", "net.ipv4.ip_forward")
     assert found.finding == "is 0, needed is 1"
     assert found.command == "sysctl -w net.ipv4.ip_forward=1"
+
+
+def test_what_lvsha_has_set_is_told_with_what_it_was() -> None:
+    """What somebody has changed since, and what a write left as it was, is not lvsha's."""
+    name = "net.ipv4.ip_forward"
+    entries = [Entry(name, "0", "1", name), Entry("net.x", "5", "6", "net.x"), Entry("net.y", "1", "1", name)]
+    well = facts(CFG, changed=tuple(entries))
+    seen = replace(well, sysctls={**well.sysctls, "net.x": "7", "net.y": "1"})
+    (found,) = [f for f in judge(CFG, seen) if f.subject == "settings"]
+    assert found.severity == "info"
+    assert found.finding.endswith(": net.ipv4.ip_forward = 1 (was 0)")
+    assert "settings" not in {f.subject for f in judge(CFG, facts(CFG))}
 
 
 def test_two_numbers_are_quoted_in_the_command() -> None:
