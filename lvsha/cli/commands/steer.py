@@ -67,10 +67,16 @@ def failover(asked: Session, instance: str | None, wait: float | None, force: bo
 
 @click.command()
 @click.argument("instance", required=False)
+@click.option("--force", is_flag=True, help="At once, also where nobody has the addresses then.")
 @as_json
 @session
-def hold(asked: Session, instance: str | None) -> None:
-    """Keep this director from being master of INSTANCE, or of all, until it is released."""
+def hold(asked: Session, instance: str | None, force: bool) -> None:
+    """Keep this director from being master of INSTANCE, or of all, until it is released.
+
+    Where it is master it is handed over first, as by `failover`; when that fails it is not held.
+    """
+    if not force:
+        _hand_over(asked, instance)
     asked.tell(asked.client.post("/v1/vrrp/hold", {"instance": instance}), show_instances)
 
 
@@ -81,6 +87,26 @@ def hold(asked: Session, instance: str | None) -> None:
 def release(asked: Session, instance: str | None) -> None:
     """Let this director be master of INSTANCE, or of all, again."""
     asked.tell(asked.client.post("/v1/vrrp/release", {"instance": instance}), show_instances)
+
+
+def _hand_over(asked: Session, instance: str | None) -> None:
+    """Leave what is master here to the other director.
+
+    A backup is silent in VRRP: that there is one shows only when it takes over.
+    """
+    mastered = [
+        v["name"]
+        for v in asked.client.get("/v1/vrrp")
+        if v["state"] == "master" and instance in (None, v["name"])
+    ]
+    if not mastered:
+        return
+    try:
+        asked.client.post("/v1/vrrp/failover", {"instance": instance}, wait=LONGEST)
+    except RefusedError as refusal:
+        held = " and ".join(mastered)
+        hint = f"{held} is not held; `hold --force` does it all the same: nobody has its addresses then"
+        raise CommandError(refusal.status, str(refusal), [*refusal.lines, hint]) from refusal
 
 
 def _reloaded(answer: dict[str, Any]) -> None:

@@ -34,7 +34,7 @@ def test_since(cli: Command) -> None:
 def test_filters(cli: Command) -> None:
     """Only alerts, or only from a severity on."""
     cli("drain", "rs1")
-    cli("hold", "public")
+    cli("hold", "public", "--force")
     assert cli("events", "--alerts").out == ""
     [line] = cli("--json", "events", "--severity", "warning").out.splitlines()
     assert json.loads(line)["event"] == "vrrp.held"

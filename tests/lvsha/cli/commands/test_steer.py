@@ -69,6 +69,27 @@ def test_unknown_instance(cli: Command, command: str) -> None:
     assert "did you mean public?" in done.err
 
 
+def test_a_master_is_handed_over_before_it_is_held(cli: Command, director: Director) -> None:
+    """Where somebody takes over, nobody is without the addresses; what is no master here is only held."""
+    assert cli("hold", "public").status == 0
+    assert (director.instances["public"].state, director.instances["public"].held) == ("backup", True)
+    director.peer_takes_over = False
+    assert cli("hold", "public").status == 0
+
+
+def test_a_master_that_nobody_takes_over_from_is_not_held(cli: Command, director: Director) -> None:
+    """It goes on, and the command says how it is held all the same: then nobody has the addresses."""
+    director.peer_takes_over = False
+    done = cli("hold", "public")
+    assert (done.status, director.instances["public"].held) == (5, False)
+    assert "no peer took over public" in done.err
+    assert (
+        "public is not held; `hold --force` does it all the same: nobody has its addresses then" in done.err
+    )
+    assert cli("hold", "public", "--force").status == 0
+    assert director.instances["public"].held
+
+
 def test_hold_and_release(cli: Command, director: Director) -> None:
     """An instance is held until it is released."""
     cli("hold", "public")
