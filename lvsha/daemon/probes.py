@@ -26,9 +26,7 @@ from lvsha.desired import Target
 from lvsha.errors import KernelError
 from lvsha.kernel.addresses import OURS, Addresses, Held
 from lvsha.kernel.links import Links
-from lvsha.kernel.sysctl import Sysctl
-from lvsha.log import emit
-from lvsha.model import Address, Method, ServiceKey
+from lvsha.model import Address, Family, Method, ServiceKey
 
 AGAIN = 0.25
 """Seconds after which it is looked again whether a way is there."""
@@ -44,19 +42,25 @@ Look = Callable[[Collection[ServiceKey]], Awaitable[object]]
 class Probes:
     """Carries out probes for the monitor.
 
-    `there` tells whether the kernel holds a service, `look` sees to it.
+    `there` tells whether the kernel holds a service, `look` sees to it; `accept` has an interface take
+    packets from this director's own addresses.
     """
 
-    def __init__(self, config: Callable[[], Config], there: Callable[[ServiceKey], bool], look: Look) -> None:
+    def __init__(
+        self,
+        config: Callable[[], Config],
+        there: Callable[[ServiceKey], bool],
+        look: Look,
+        accept: Callable[[str], None],
+    ) -> None:
         self._config = config
         self._there = there
         self._look = look
-        self._sysctl = Sysctl()
+        self._accept = accept
         self._seen: tuple[Held, ...] = ()
         self._names: dict[int, str] = {}
         self._seen_at = float("-inf")
         self._seeing = asyncio.Lock()
-        self._told: set[str] = set()
 
     async def probe(self, target: Target) -> checks.Outcome:
         """One probe of a target, within the time its check allows.
@@ -91,8 +95,8 @@ class Probes:
         found = choose(self._seen, way, virtual(self._config()))
         if found is None:
             return ""
-        if way.server.method is not Method.MASQUERADE and way.family.bits == 32:
-            self._accept_local(self._names.get(found.place.index))
+        if seems_forged(way) and (name := self._names.get(found.place.index)) is not None:
+            self._accept(name)
         return str(found.place.address.ip)
 
     async def _see(self) -> None:
@@ -105,16 +109,10 @@ class Probes:
             links.close()
         self._seen_at = time.monotonic()
 
-    def _accept_local(self, interface: str | None) -> None:
-        if interface is None:
-            return
-        settled = self._sysctl.settle({f"net/ipv4/conf/{interface}/accept_local": 1})
-        for change in settled.changes:
-            emit("sysctl.changed", name=change.name, before=change.before, after=change.after)
-        for failure in settled.failures:
-            if str(failure) not in self._told:
-                self._told.add(str(failure))
-                emit("sysctl.failed", name=failure.name, value=1, error=str(failure))
+
+def seems_forged(way: Passage) -> bool:
+    """Whether answers bear an address that this director may have itself."""
+    return way.server.method is not Method.MASQUERADE and way.family is Family.IPV4
 
 
 def virtual(config: Config) -> set[Address]:

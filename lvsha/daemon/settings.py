@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from lvsha.config import Config
 from lvsha.daemon.ledger import Ledger
 from lvsha.daemon.memory import Memory
+from lvsha.daemon.probes import seems_forged
 from lvsha.daemon.record import Entry
 from lvsha.kernel.sysctl import Settled, SysctlError, interfaces, read
 from lvsha.log import emit
@@ -26,6 +27,8 @@ from lvsha.model import Family, Mode, Protocol
 FORWARDING = {Family.IPV4: "net.ipv4.ip_forward", Family.IPV6: "net.ipv6.conf.all.forwarding"}
 
 ACCEPT_REDIRECTS = "net.ipv4.conf.all.accept_redirects"
+ACCEPT_LOCAL = "accept_local"
+"""The need of checks that are led to a server of mode dr or tun; set on the interfaces they leave by."""
 
 EXPIRY: Mapping[str, int | str] = {
     # A packet to a server that has been removed ends its connection: the client learns it at once, and a
@@ -139,11 +142,20 @@ class Settings:
     def __init__(self, memory: Memory, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._ledger = Ledger(memory, clock=clock)
         self._told: frozenset[tuple[str, str]] = frozenset()
+        self._told_accept: set[tuple[str, str]] = set()
 
     @property
     def changed(self) -> tuple[Entry, ...]:
         """What lvsha has changed and not put back."""
         return self._ledger.entries
+
+    def accept_local(self, interface: str) -> None:
+        """Have an interface take packets that come from own addresses, as answers to some checks seem to."""
+        settled = self._ledger.settle({f"net/ipv4/conf/{interface}/accept_local": 1}, need=ACCEPT_LOCAL)
+        failed = _tell(settled)
+        for name, error in sorted(failed - self._told_accept):
+            emit("sysctl.failed", name=name, value=1, error=error)
+        self._told_accept |= failed
 
     def apply(self, config: Config) -> None:
         """Write what is not as it should be; a failure is told, once, and stops nothing."""
@@ -154,10 +166,17 @@ class Settings:
         if FORWARDING[Family.IPV4] in asked:
             self._ledger.note(_besides())
         failed |= _tell(self._ledger.settle(asked))
-        failed |= _tell(self._ledger.put_back(asked), "sysctl.restored")
+        failed |= _tell(self._ledger.put_back({*asked, *_others(config)}), "sysctl.restored")
         for name, error in sorted(failed - self._told):
             emit("sysctl.failed", name=name, value=asked.get(name), error=error)
         self._told = frozenset(failed)
+
+
+def _others(config: Config) -> Iterator[str]:
+    """What is needed besides, and set when it is met with."""
+    servers = (s for service in config.services.values() for s in (*service.servers, *service.fallback))
+    if any(s.passage is not None and seems_forged(s.passage) for s in servers):
+        yield ACCEPT_LOCAL
 
 
 def _tell(settled: Settled, event: str = "sysctl.changed") -> set[tuple[str, str]]:

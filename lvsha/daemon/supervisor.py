@@ -216,7 +216,12 @@ class Supervisor:
         )
         self._director = Director(config, memory, look=self._look)
         self._reconciler = Reconciler(self._table, self._director, config.ipvs.look)
-        probes = Probes(lambda: self._director.config, self._there, self._reconciler.looked)
+        probes = Probes(
+            lambda: self._director.config,
+            self._there,
+            self._reconciler.looked,
+            self._settings.accept_local,
+        )
         self._monitor = Monitor(self._director.report, probe=probes.probe)
         source_nat = self._table.source_nat
         self._takeover = Takeover(lambda: self._director.config, lambda: source_nat.share)

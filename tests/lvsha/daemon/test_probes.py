@@ -73,9 +73,13 @@ class Desk:
     comes: bool = False
     """It is there once it was looked for."""
     looked: list[Collection[ServiceKey]] = field(default_factory=list)
+    accepted: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.probes = Probes(config, lambda key: self.there and key == WAY.service, self._look)
+        self.probes = Probes(config, self._has, self._look, self.accepted.append)
+
+    def _has(self, key: ServiceKey) -> bool:
+        return self.there and key == WAY.service
 
     async def _look(self, keys: Collection[ServiceKey]) -> None:
         self.looked.append(keys)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import ip_interface
+from ipaddress import ip_address, ip_interface
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lvsha.config import Config, IpvsConfig, SyncConfig, VipConfig, VrrpConfig
+from lvsha.config import Config, IpvsConfig, Passage, SyncConfig, VipConfig, VrrpConfig
 from lvsha.daemon.ledger import LINGER
 from lvsha.daemon.memory import Memory
 from lvsha.daemon.settings import ACCEPT_REDIRECTS, FORWARDING, Settings, wanted
 from lvsha.log import listening
-from lvsha.model import Family, Mode, Protocol, Timeouts
+from lvsha.model import Family, Method, Mode, Protocol, Server, ServerKey, Timeouts
 from tests.lab.network import Network, Node
 from tests.lab.services import config, server, service
 
@@ -243,3 +243,21 @@ def test_somebody_who_stops_forwarding_changes_nothing_of_what_was_there(lb1: No
         for clock.now, cfg in ((1.0, NAT), (2.0, DR), (LINGER + 2, DR)):
             settings.apply(config(cfg))
     assert (lb1.sysctl("net.ipv4.ip_forward"), lb1.sysctl(ACCEPT_REDIRECTS)) == ("0", "0")
+
+
+@pytest.mark.net
+def test_own_addresses_are_accepted_while_checks_need_it(lb1: Node, tmp_path: Path) -> None:
+    """Only checks that go the clients' way to a server of mode dr or tun do, of IPv4."""
+    clock, name = Time(), "net.ipv4.conf.front.accept_local"
+    key = ServerKey(ip_address("10.0.0.11"), 80)
+    way = Passage(1, Family.IPV4, ip_address("192.0.2.100"), 80, key, Server(Method.ROUTE, 1))
+    checked = config(replace(DR, servers=(replace(server(1), mode=Mode.DR, passage=way),)))
+    with lb1.entered():
+        settings = Settings(Memory(tmp_path), clock=clock)
+        settings.accept_local("front")
+        for clock.now in (0.0, 2 * LINGER):
+            settings.apply(checked)
+        assert lb1.sysctl(name) == "1"
+        for clock.now in (3 * LINGER, 4 * LINGER):
+            settings.apply(config(DR))
+    assert lb1.sysctl(name) == "0"
