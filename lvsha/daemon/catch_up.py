@@ -11,6 +11,10 @@ misses them. Nor are, for a period, those that were here when the waiting began:
 not rebooted, may have as many as its peer, and all of them have long ended. Where the peer does not say, a
 count that has stopped growing must do.
 
+Those of UDP are counted by nobody. IPVS keeps each for five minutes after its last packet, so most of them
+are one question and its answer, long over: a count of them says nothing. Where there may be some, a whole
+period is waited for, in which all that are in use are told of.
+
 Nothing else waits: without a master this node takes over at once.
 """
 
@@ -21,6 +25,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from lvsha import model
 from lvsha.config import Config
 from lvsha.daemon import settings
 from lvsha.errors import KernelError
@@ -63,12 +68,15 @@ class End:
 class Progress:
     """The counts of one node since it began to listen. Times are seconds of any clock.
 
-    `old` connections were known when it began.
+    `old` connections were known when it began. `uncounted`: there may be others, which are not counted.
     """
 
-    def __init__(self, begun: float, *, limit: float, period: float, old: int) -> None:
+    def __init__(
+        self, begun: float, *, limit: float, period: float, old: int, uncounted: bool = False
+    ) -> None:
         self._begun = begun
         self._old = old
+        self._uncounted = uncounted
         self._limit = limit
         self._period = period
         self._counts: list[tuple[float, int]] = []
@@ -77,8 +85,9 @@ class Progress:
         """Take one count, here and there; whether the waiting is over."""
         self._counts.append((now, known))
         # Within a period everything with traffic is told of: what is unknown then is idle, here and there.
-        heard = known if now - self._begun >= self._period else known - self._old
-        if there is not None and heard >= SHARE * there:
+        over = now - self._begun >= self._period
+        heard = known if over else known - self._old
+        if there is not None and heard >= SHARE * there and (over or not self._uncounted):
             return End(enough=True, why=f"knows {known} of the peer's {there} connections")
         if there is None and self._settled(known, now):
             return End(enough=True, why=f"knows {known} connections, and no more in {self._period:g} s")
@@ -123,7 +132,7 @@ class CatchUp:
         limit = config.sync.catch_up if config.sync is not None else 0.0
         begun = clock()
         known = await self._count() or 0
-        progress = Progress(begun, limit=limit, period=period(config), old=known)
+        progress = Progress(begun, limit=limit, period=period(config), old=known, uncounted=uncounted(config))
         self._doubtful = known
         took = clock() - begun
         emit("sync.catching_up", connections=known, seconds=limit)
@@ -149,6 +158,14 @@ class CatchUp:
             seconds=round(clock() - begun, 1),
             why=end.why,
         )
+
+
+def uncounted(config: Config) -> bool:
+    """Whether there may be connections of UDP; what a firewall mark lets in nobody knows."""
+    return any(
+        service.fwmark is not None or (service.protocol is model.Protocol.UDP and not service.one_packet)
+        for service in config.services.values()
+    )
 
 
 def established(config: Config, observed: Observed) -> int:

@@ -8,9 +8,9 @@ from ipaddress import ip_interface
 from typing import Any
 
 from lvsha.config import IpvsConfig, SyncConfig, VipConfig, VrrpConfig
-from lvsha.daemon.catch_up import FLUSH, CatchUp, End, Progress, counter, established
+from lvsha.daemon.catch_up import FLUSH, CatchUp, End, Progress, counter, established, uncounted
 from lvsha.errors import KernelError
-from lvsha.model import Family, Observed, Role, ServerState, ServiceState
+from lvsha.model import Family, Observed, Protocol, Role, ServerState, ServiceState
 from tests.lab.hearing import Hearing
 from tests.lab.services import config, server, service
 
@@ -22,10 +22,15 @@ PAIR = replace(config(WEB), sync=SyncConfig("back"), vrrp={"public": VRRP})
 
 
 def judged(
-    *counts: tuple[float, int], there: int | None = None, limit: float = 30, period: float = 10, old: int = 0
+    *counts: tuple[float, int],
+    there: int | None = None,
+    limit: float = 30,
+    period: float = 10,
+    old: int = 0,
+    uncounted: bool = False,
 ) -> End | None:
     """What is said after these counts, as (seconds, connections); `old` were there at the beginning."""
-    progress = Progress(0.0, limit=limit, period=period, old=old)
+    progress = Progress(0.0, limit=limit, period=period, old=old, uncounted=uncounted)
     end = None
     for now, known in counts:
         assert end is None
@@ -48,6 +53,22 @@ def test_what_was_there_at_the_beginning_may_be_of_long_ago() -> None:
     end = judged((0.5, 150), (9.9, 195), there=100, old=100)
     assert end == End(enough=True, why="knows 195 of the peer's 100 connections")
     assert judged((9.9, 100), (10.0, 100), there=100, old=100) is not None
+
+
+def test_what_nobody_counts_is_listened_to_for_a_period() -> None:
+    """However many of the counted ones are known: the others are told of by then."""
+    assert judged((0.5, 100), (9.9, 100), there=100, uncounted=True) is None
+    end = judged((9.9, 100), (10.0, 100), there=100, uncounted=True)
+    assert end == End(enough=True, why="knows 100 of the peer's 100 connections")
+
+
+def test_udp_is_what_nobody_counts() -> None:
+    """Unless its packets are no connections at all; behind a firewall mark there may be anything."""
+    udp = replace(WEB, protocol=Protocol.UDP)
+    mark = replace(WEB, address=None, port=None, fwmark=7)
+    assert not uncounted(config(WEB, replace(udp, name="dns", one_packet=True)))
+    assert uncounted(config(WEB, replace(udp, name="dns")))
+    assert uncounted(config(WEB, replace(mark, name="marked")))
 
 
 def test_a_peer_that_says_nothing_is_judged_by_growth() -> None:
