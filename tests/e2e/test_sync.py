@@ -67,10 +67,10 @@ class Site:
     lb2: Director
     client: Client
 
-    def reboot(self) -> None:
-        """Lb1's machine is started again: nothing is left in its kernel, nor in /run."""
-        self.net.reboot("lb1")
-        shutil.rmtree(self.lb1.directory / "run")
+    def reboot(self, name: str = "lb1") -> None:
+        """A director's machine is started again: nothing is left in its kernel, nor in /run."""
+        self.net.reboot(name)
+        shutil.rmtree({"lb1": self.lb1, "lb2": self.lb2}[name].directory / "run")
 
 
 @asynccontextmanager
@@ -291,6 +291,35 @@ async def test_a_node_that_was_cut_off_waits_for_the_connections(tmp_path: Path)
         speaking.cancel()
         await asyncio.gather(speaking, return_exceptions=True)
         assert await s.client.alive() == 20
+
+
+@pytest.mark.timeout(240)
+async def test_a_standby_that_knows_nothing_is_not_handed_over_to(tmp_path: Path) -> None:
+    """Just rebooted: refused, with both counts. Once it has been told it is taken, and none breaks."""
+    async with pair(tmp_path, PEER + config()) as s:
+        await s.client.hold(VIP, 7, 200)
+        await told(s.lb2, 200)
+        assert s.lb2.process is not None
+        await s.lb2.process.kill()
+        s.reboot("lb2")
+        # It has another MAC than before, which lb1 would learn within a minute; a machine keeps its own.
+        s.net["lb1"].ip("neigh flush dev front")
+        mark = await s.lb1.mark()
+        process = await s.lb2.start()
+        await s.lb1.event("peer.connected", since=mark)
+        refused = await s.lb1.cli("failover")
+        assert refused.status == 1
+        assert "lb2 knows 0 of 200 established connections: wait" in refused.errors
+        assert "200 here, 0 on lb2" in (await s.lb1.cli("status")).output
+        speaking = asyncio.create_task(speak(s.client))
+        await told(s.lb2, 200)
+        done = await s.lb1.cli("failover")
+        assert done.status == 0, done
+        assert "lb2 knows 200 of 200 established connections" in done.output
+        await process.event("role.changed", role="master")
+        speaking.cancel()
+        await asyncio.gather(speaking, return_exceptions=True)
+        assert await s.client.alive() == 200
 
 
 async def speak(client: Client) -> None:
