@@ -44,6 +44,7 @@ def _tunnels(wanted: Preparation, facts: Facts) -> Iterator[Finding]:
     yield from tunnels.port(wanted, facts, end)
     devices = tunnels.devices(wanted, facts, end)
     yield from dict.fromkeys(f for device in devices.values() for f in device.findings)
+    yield from tunnels.mss(wanted, facts, end)
     yield from sysctls.arp(wanted, facts)
     if 4 in devices:
         yield sysctls.reverse_path(

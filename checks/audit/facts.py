@@ -109,6 +109,10 @@ class Facts:
     tell."""
     proxies: frozenset[tuple[Address, str]] = frozenset()
     """Addresses of others that an interface may answer for by neighbour discovery."""
+    clamps: frozenset[tuple[Address, int]] = frozenset()
+    """Addresses that name an MSS of no more than so much to their peers."""
+    nft: bool | None = None
+    """Whether nftables can be used. None: the one who looked is not told of rules."""
     kernel: str = ""
 
     def holders(self, address: Address) -> list[Held]:
@@ -144,6 +148,8 @@ def parse(output: bytes) -> Facts:
         routes=tuple(found.routes),
         fou=None if found.fou is None else frozenset(found.fou),
         proxies=frozenset(found.proxies),
+        clamps=frozenset(found.clamps),
+        nft=found.nft,
         kernel=found.kernel,
     )
 
@@ -159,6 +165,8 @@ class _Found:
         self.routes: list[Route] = []
         self.fou: set[tuple[int, int, bool]] | None = None
         self.proxies: set[tuple[Address, str]] = set()
+        self.clamps: set[tuple[Address, int]] = set()
+        self.nft: bool | None = None
         self.kernel = ""
         self._takes: Mapping[str, Callable[[str], None]] = {
             "link": self._link,
@@ -169,6 +177,9 @@ class _Found:
             "ipv4": self._ipv4,
             "ipv6": self._ipv6,
             "kernel": self._kernel,
+            "clamp": self._clamp,
+            "nft": lambda _: self._nft(there=True),
+            "no-nft": lambda _: self._nft(there=False),
         }
 
     def take(self, line: str) -> None:
@@ -208,6 +219,15 @@ class _Found:
         if dev != "dev":
             raise ValueError(text)
         self.proxies.add((ip_interface(address).ip, _name(device)))
+
+    def _nft(self, *, there: bool) -> None:
+        self.nft = there
+
+    def _clamp(self, text: str) -> None:
+        found = _CLAMP.search(text)
+        if found is not None:  # else it is a rule of another form, for what else it may be
+            addresses = re.split(", ?", found[1] or found[2])
+            self.clamps |= {(ip_interface(one).ip, int(found[3])) for one in addresses}
 
     def _ipv4(self, text: str) -> None:
         name, values = _conf(text)
@@ -261,6 +281,11 @@ def _end(text: str | None) -> Address | None:
     return ip_interface(text).ip
 
 
+_CLAMP = re.compile(
+    r"(?:saddr|-s) (?:\{ ([0-9a-f:., ]+) \}|([0-9a-f:.]+)(?:/32|/128)?) .*(?:size set|--set-mss) (\d{1,5})$",
+    re.ASCII,
+)
+"""A rule of nft's own, or of iptables'."""
 _HELD = re.compile(r"\d+: (\S+) +(inet6?) (\S+)(?: peer \S+)?.*? scope (\S+)([^\\]*)", re.ASCII)
 
 

@@ -36,6 +36,17 @@ if fou=$(ip fou show); then
     echo 'fou'
     printf '%s\n' "$fou" | say fou
 fi
+# Only root is told of rules. Lists are empty, and no error, where the kernel has no nf_tables.
+if nft --check 'add table ip lvsha_realserver
+    add chain ip lvsha_realserver mss { type filter hook output priority -150; }
+    add rule ip lvsha_realserver mss tcp flags syn tcp option maxseg size set 1440'; then
+    echo 'nft'
+    nft list table ip lvsha_realserver | grep maxseg | say clamp
+    nft list table ip6 lvsha_realserver | grep maxseg | say clamp
+elif [ "$(id -u)" = 0 ]; then
+    echo 'no-nft'
+    for save in iptables-save ip6tables-save; do $save | grep -e '-A OUTPUT .*TCPMSS' | say clamp; done
+fi
 for conf in /proc/sys/net/ipv4/conf/*; do
     printf 'ipv4 %s' "${conf##*/}"
     for name in arp_ignore arp_announce rp_filter; do value "$conf/$name"; done

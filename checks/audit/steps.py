@@ -166,9 +166,45 @@ class AddAddress:
         return f"{self.address}/{128 if ':' in self.address else 32}"
 
 
-Step = LoadModule | AddFou | AddLink | SetSysctl | SetMtu | SetUp | AddAddress
+@dataclass(frozen=True, slots=True)
+class ClampMss:
+    """Have the services' addresses name a smaller MSS to their clients, who go by it (RFC 9293, 3.7.1).
 
-ORDER: tuple[type, ...] = (LoadModule, AddFou, AddLink, SetSysctl, SetMtu, SetUp, AddAddress)
+    A table of nftables' that nobody else has, made anew at one stroke. One that is smaller already stays as
+    it is (nft_exthdr_tcp_set_eval() in net/netfilter/nft_exthdr.c).
+    """
+
+    version: int
+    """Of IP."""
+    addresses: str
+    """With commas between them."""
+    mss: int
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What to run."""
+        table, family = self._table, self._table.split()[0]
+        rule = f"{family} saddr {{ {self.addresses} }} tcp flags syn tcp option maxseg size set {self.mss}"
+        words = (
+            f"add table {table}; delete table {table}; add table {table}; "
+            f"add chain {table} mss {{ type filter hook output priority -150; }}; "
+            f"add rule {table} mss {rule}"
+        )
+        return ("nft", words)
+
+    @property
+    def reverse(self) -> tuple[str, ...]:
+        """What takes it back."""
+        return ("nft", "delete", "table", *self._table.split())
+
+    @property
+    def _table(self) -> str:
+        return f"ip{6 if self.version == 6 else ''} lvsha_realserver"
+
+
+Step = LoadModule | AddFou | AddLink | ClampMss | SetSysctl | SetMtu | SetUp | AddAddress
+
+ORDER: tuple[type, ...] = (LoadModule, AddFou, AddLink, ClampMss, SetSysctl, SetMtu, SetUp, AddAddress)
 """What may fail comes first, where it harms nothing; an address comes when everything is still about it."""
 
 

@@ -16,7 +16,8 @@ one, and the other way round (ip_tunnel_rcv() in net/ipv4/ip_tunnel.c).
 
 The MTU of such a device limits what is sent into it, which is nothing. What counts is the way from the
 director: a packet of 1500 bytes does not fit into a wire of 1500 bytes once it is wrapped. Then the director
-asks the client by ICMP for smaller ones.
+asks the client by ICMP for smaller ones; a client that does not hear that hangs. So clients are asked for
+smaller ones from the first: by the MSS that the server names in its SYN-ACK, which passes no director.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ from ipaddress import ip_address
 from checks.audit.facts import Facts, Link
 from checks.audit.finding import Finding, Severity, stop
 from checks.audit.preparation import Address, Preparation
-from checks.audit.steps import AddFou, AddLink, LoadModule, SetMtu, SetUp, Step, shown
+from checks.audit.steps import AddFou, AddLink, ClampMss, LoadModule, SetMtu, SetUp, Step, shown
 
 _FALLBACK = {"tunl0": "ipip", "sit0": "sit", "gre0": "gre", "ip6tnl0": "ip6tnl", "ip6gre0": "ip6gre"}
 """Devices that come with a module (net.core.fb_tunnels_only_for_init_net), and its kind."""
 _MODULES = {"gre": "ip_gre", "ip6tnl": "ip6_tunnel", "ip6gre": "ip6_gre"}
 _PAYLOADS = {"ip6ip6": (6,), "ipip6": (4,), "ip4ip6": (4,), "ip6ip": (6,)}
 """What a device takes that does not take any."""
+
+_TCP = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,31 @@ def port(wanted: Preparation, facts: Facts, end: Address) -> Iterator[Finding]:
         steps = (LoadModule("fou"), *steps) if facts.fou is None else steps
         why = "nothing takes the UDP off what the director sends"
         yield Finding(setting, "closed", needed, Severity.ERROR, why, steps)
+
+
+def mss(wanted: Preparation, facts: Facts, end: Address) -> Iterator[Finding]:
+    """Clients are told to send no more than fits once it is wrapped. Only who is told of rules can see it."""
+    for version, vips in ((version, wanted.of(version)) for version in (4, 6)):
+        if not vips or facts.nft is None:
+            continue
+        most = _fit(wanted, facts, end) - (40 if version == 6 else 20) - _TCP
+        setting, needed = f"MSS (IPv{version})", f"at most {most}"
+        open_ = [vip for vip in vips if not any(at == vip and size <= most for at, size in facts.clamps)]
+        if not open_:
+            yield Finding(setting, needed, needed)
+            continue
+        found = f"as the way out has it, from {', '.join(map(str, open_))}"
+        why = "a client that no ICMP reaches hangs at its first full packet, too long once it is wrapped"
+        step = ClampMss(version, ", ".join(map(str, sorted(vips))), most)
+        mend: tuple[Step, ...] = (step,) if facts.nft else ()
+        advice = "" if facts.nft else _by_iptables(step)
+        yield Finding(setting, found, needed, Severity.WARNING, why, mend, advice)
+
+
+def _by_iptables(clamp: ClampMss) -> str:
+    program = "ip6tables" if clamp.version == 6 else "iptables"
+    what = f"-p tcp -s {clamp.addresses.replace(' ', '')} --tcp-flags SYN,RST SYN"
+    return f"{program} -t mangle -A OUTPUT {what} -j TCPMSS --set-mss {clamp.mss}"
 
 
 def kind(wanted: Preparation, end: Address, inner: int) -> str:

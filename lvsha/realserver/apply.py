@@ -6,7 +6,7 @@ import os
 import subprocess
 
 from checks.audit import Step
-from checks.audit.steps import AddFou, AddLink, LoadModule, SetSysctl, SetUp, shown
+from checks.audit.steps import AddFou, AddLink, ClampMss, LoadModule, SetSysctl, SetUp, shown
 from lvsha.errors import KernelError
 from lvsha.kernel import sysctl
 
@@ -71,5 +71,7 @@ def _hint(step: Step) -> str:
             return f": can this kernel do {kind}? its package of further modules may have what is missing"
         case AddFou():
             return ": needs the module fou, and a UDP port that nobody else has"
+        case ClampMss():
+            return ": can this kernel do nf_tables, with nft_exthdr?"
         case _:
             return ""

@@ -11,9 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 
 from checks.audit import Facts, Finding, Preparation, Step, examine
-from checks.audit.steps import AddAddress, AddFou, AddLink, LoadModule, SetMtu, SetSysctl, SetUp, ordered
+from checks.audit.preparation import Address
+from checks.audit.steps import (
+    AddAddress,
+    AddFou,
+    AddLink,
+    ClampMss,
+    LoadModule,
+    SetMtu,
+    SetSysctl,
+    SetUp,
+    ordered,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,8 @@ def in_force(step: Step, facts: Facts) -> bool:
             return interface in facts.ipv4 and getattr(facts.ipv4[interface], setting) == value
         case AddFou(port, version):
             return (port, version, True) in (facts.fou or ())
+        case ClampMss():
+            return _clamps(step) <= facts.clamps
         case LoadModule():
             return False
 
@@ -108,8 +122,14 @@ def _without(facts: Facts, step: Step) -> Facts:
             return replace(facts, ipv4={**facts.ipv4, interface: conf})
         case AddFou(port, version):
             return replace(facts, fou=(facts.fou or frozenset()) - {(port, version, True)})
+        case ClampMss():
+            return replace(facts, clamps=facts.clamps - _clamps(step))
         case LoadModule():
             return facts
+
+
+def _clamps(step: ClampMss) -> frozenset[tuple[Address, int]]:
+    return frozenset((ip_address(address), step.mss) for address in step.addresses.split(", "))
 
 
 def _what(step: Step) -> Step:

@@ -168,7 +168,12 @@ async def test_tunnels(tmp_path: Path, options: list[str], tunnel: str, outer: i
         rs1.sysctl("net.ipv4.conf.all.rp_filter", 1)
         rs1.sysctl("net.ipv4.conf.default.rp_filter", 1)
         done = await setup(rs1, tmp_path, "--mode", "tun", "--director", OUTER[outer][:-1], *BOTH, *options)
-        assert (done.status, done.output.splitlines()[-1]) == (0, "all is well"), done
+        wrong = [line for line in done.output.splitlines() if line.startswith(("error", "warning"))]
+        # This kernel has no nf_tables, so it is told how iptables would make the MSS smaller.
+        assert (done.status, [line[:20] for line in wrong]) == (
+            0,
+            ["warning  MSS (IPv4) ", "warning  MSS (IPv6) "],
+        ), done
         await there.up("rs1")
         assert await there.serving() == {FOUR: {"rs1"}, SIX: {"rs1"}}
         for vip in (FOUR, f"[{SIX}]"):

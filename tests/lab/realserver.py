@@ -10,7 +10,17 @@ from dataclasses import replace
 from ipaddress import ip_address, ip_interface
 
 from checks.audit.facts import Conf4, Conf6, Facts, Held, Link, Route
-from checks.audit.steps import AddAddress, AddFou, AddLink, LoadModule, SetMtu, SetSysctl, SetUp, Step
+from checks.audit.steps import (
+    AddAddress,
+    AddFou,
+    AddLink,
+    ClampMss,
+    LoadModule,
+    SetMtu,
+    SetSysctl,
+    SetUp,
+    Step,
+)
 
 ETHERNET = frozenset({"BROADCAST", "MULTICAST", "UP", "LOWER_UP"})
 QUIET = frozenset({"NOARP"})
@@ -26,6 +36,7 @@ def server(
     proxies: frozenset[tuple[str, str]] = frozenset(),
     forwarding: int = 0,
     proxy_ndp: int = 0,
+    nft: bool | None = None,
 ) -> Facts:
     """A server at 10.0.1.11 and 2001:db8:2::11 on eth0, with more links and addresses (address, device)."""
     there = (Link("lo", frozenset({"LOOPBACK", "UP"}), 65536), Link("eth0", ETHERNET, 1500), *links)
@@ -46,6 +57,7 @@ def server(
         ),
         fou=fou,
         proxies=frozenset((ip_address(address), device) for address, device in proxies),
+        nft=nft,
         kernel="6.1.0",
     )
 
@@ -93,6 +105,11 @@ def _after(facts: Facts, step: Step) -> Facts:
                 ipv4={**facts.ipv4, name: facts.ipv4["default"]},
                 ipv6={**facts.ipv6, name: facts.ipv6["default"]} if facts.ipv6 else {},
             )
+        case ClampMss(version, addresses, mss):
+            # The table is made anew, so what it did before is over.
+            others = {clamp for clamp in facts.clamps if clamp[0].version != version}
+            new = {(ip_address(address), mss) for address in addresses.split(", ")}
+            return replace(facts, clamps=frozenset(others | new))
         case SetUp(name):
             return _link(facts, name, flags=facts.links[name].flags | {"UP"})
         case SetMtu(name, mtu):
@@ -121,6 +138,10 @@ def _undone(facts: Facts, step: Step) -> Facts:
                 ipv6={n: v for n, v in facts.ipv6.items() if n != name},
                 addresses=tuple(h for h in facts.addresses if h.device != name),
             )
+        case ClampMss(version):
+            assert any(address.version == version for address, _ in facts.clamps)
+            others = {clamp for clamp in facts.clamps if clamp[0].version != version}
+            return replace(facts, clamps=frozenset(others))
         case SetUp(name):
             return _link(facts, name, flags=facts.links[name].flags - {"UP"})
         case SetMtu(name):

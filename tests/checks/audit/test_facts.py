@@ -146,6 +146,25 @@ def test_no_fou() -> None:
     assert parse(told("fou")).fou == frozenset()
 
 
+@pytest.mark.parametrize(
+    ("rule", "clamps"),
+    [
+        ("ip saddr { 192.0.2.100, 192.0.2.101 } tcp flags syn tcp option maxseg size set 1440", 2),
+        ("ip6 saddr 2001:db8::100 tcp flags syn / syn,rst tcp option maxseg size set 1420", 1),
+        ("-A OUTPUT -s 192.0.2.100/32 -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss 1440", 1),
+        ("-A OUTPUT -p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu", 0),
+        ("ip saddr @some tcp flags syn tcp option maxseg size set 1440", 0),
+    ],
+)
+def test_clamps(rule: str, clamps: int) -> None:
+    """What makes the MSS of an address smaller, as nft and iptables say it; other rules are nothing."""
+    facts = parse(told("no-nft", f"clamp {rule}"))
+    assert (facts.nft, len(facts.clamps)) == (False, clamps)
+    assert all(size in (1420, 1440) for _, size in facts.clamps)
+    assert parse(told("nft")).nft is True
+    assert parse(told()).nft is None
+
+
 def test_a_greeting_may_come_first() -> None:
     """What a login prints before the script begins is passed over."""
     assert parse(b"Welcome to rs1!\n" + told()).links.keys() == {"lo"}

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +71,34 @@ def test_proxy_entries() -> None:
 
 def test_it_changes_nothing() -> None:
     """No command in it is one that changes anything."""
-    words = set(SCRIPT.replace(";", " ").split())
+    # What is only asked of nft, whether it could, is not done.
+    script = re.sub(r"nft --check '[^']*'", "", SCRIPT)
+    words = set(script.replace(";", " ").split())
     assert not words & {"add", "del", "set", "replace", "flush", "sysctl", "modprobe", "tee", "rm"}
     assert ">" not in SCRIPT.replace(">/dev/null", "")
+
+
+@pytest.mark.net
+def test_a_clamp_by_iptables(tmp_path: Path) -> None:
+    """Where nft cannot work, it is told what iptables does to the MSS; no table is brought into use."""
+    (tmp_path / "nft").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "nft").chmod(0o755)
+    script = f"PATH={tmp_path}:$PATH\n{SCRIPT}"
+    with topology(servers=1) as net:
+        rs1 = net["rs1"]
+        facts = parse(rs1.run("sh", "-s", stdin=script).encode())
+        assert (facts.nft, facts.clamps) == (False, frozenset())
+        assert rs1.run("iptables-save") == ""
+        rule = "-p tcp -s 192.0.2.100 --tcp-flags SYN,RST SYN -j TCPMSS --set-mss 1440"
+        rs1.run("iptables", "-t", "mangle", "-A", "OUTPUT", *rule.split())
+        facts = parse(rs1.run("sh", "-s", stdin=script).encode())
+        assert facts.clamps == {(ip_address("192.0.2.100"), 1440)}
+
+
+@pytest.mark.net
+def test_asking_nft_leaves_nothing() -> None:
+    """It is known that nftables can be used, and there is no table."""
+    with topology(servers=1) as net:
+        rs1 = net["rs1"]
+        assert parse(rs1.run("sh", "-s", stdin=SCRIPT).encode()).nft is True
+        assert rs1.run("nft", "list", "tables") == ""

@@ -9,6 +9,7 @@ from checks.audit.steps import (
     AddAddress,
     AddFou,
     AddLink,
+    ClampMss,
     LoadModule,
     SetMtu,
     SetSysctl,
@@ -18,6 +19,13 @@ from checks.audit.steps import (
     shown,
 )
 
+CLAMP = (
+    "nft 'add table ip lvsha_realserver; delete table ip lvsha_realserver; "
+    "add table ip lvsha_realserver; "
+    "add chain ip lvsha_realserver mss { type filter hook output priority -150; }; "
+    "add rule ip lvsha_realserver mss ip saddr { 192.0.2.100, 192.0.2.101 } "
+    "tcp flags syn tcp option maxseg size set 1440'"
+)
 STEPS: list[tuple[Step, str, str]] = [
     (LoadModule("fou"), "modprobe fou", ""),
     (AddFou(6080, 4), "ip fou add port 6080 gue", "ip fou del port 6080"),
@@ -26,6 +34,11 @@ STEPS: list[tuple[Step, str, str]] = [
         AddLink("lvsha-ipip", "ipip", "10.0.1.11", 1480),
         "ip link add name lvsha-ipip mtu 1480 type ipip local 10.0.1.11",
         "ip link del dev lvsha-ipip",
+    ),
+    (
+        ClampMss(4, "192.0.2.100, 192.0.2.101", 1440),
+        CLAMP,
+        "nft delete table ip lvsha_realserver",
     ),
     (
         SetSysctl("all", "arp_ignore", 1, 0),

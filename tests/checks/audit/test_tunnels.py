@@ -9,7 +9,8 @@ import pytest
 
 from checks.audit import Encapsulation, Finding, Preparation, Severity
 from checks.audit.facts import Link
-from checks.audit.tunnels import devices, local, overhead, port
+from checks.audit.steps import ClampMss
+from checks.audit.tunnels import devices, local, mss, overhead, port
 from tests.lab.realserver import device, server
 
 FOUR, SIX = ip_address("10.0.1.11"), ip_address("2001:db8:2::11")
@@ -191,3 +192,35 @@ def test_an_end_that_is_not_known(more: dict[str, object]) -> None:
     finding = local(tun(**more), facts)
     assert isinstance(finding, Finding)
     assert finding.stops
+
+
+def test_clients_are_told_what_fits() -> None:
+    """A warning, which nftables mends: MTU, less the wrapping, less the headers inside."""
+    four, six = mss(tun(GUE), server(nft=True), FOUR)
+    assert (four.severity, four.mend) == (Severity.WARNING, (ClampMss(4, "192.0.2.100", 1428),))
+    assert six.mend == (ClampMss(6, "2001:db8:1::100", 1408),)
+
+
+@pytest.mark.parametrize(("size", "well"), [(1440, True), (1400, True), (1441, False)])
+def test_an_mss_that_is_small_enough(size: int, well: bool) -> None:
+    """Whoever made it so."""
+    wanted = tun(vips=("192.0.2.100",))
+    facts = replace(server(nft=True), clamps=frozenset({(ip_address("192.0.2.100"), size)}))
+    assert [finding.ok for finding in mss(wanted, facts, FOUR)] == [well]
+
+
+def test_no_nftables() -> None:
+    """Then a person is told what iptables would do, which is seen when it is done."""
+    wanted = tun(vips=("192.0.2.101", "192.0.2.100"))
+    (finding,) = mss(wanted, server(nft=False), FOUR)
+    assert (finding.severity, finding.mend) == (Severity.WARNING, ())
+    (command,) = finding.commands
+    assert command == (
+        "iptables -t mangle -A OUTPUT -p tcp -s 192.0.2.100,192.0.2.101 --tcp-flags SYN,RST SYN "
+        "-j TCPMSS --set-mss 1440"
+    )
+
+
+def test_rules_that_cannot_be_seen() -> None:
+    """Who is not root is told of no rules, so nothing is said of them."""
+    assert list(mss(tun(), server(), FOUR)) == []

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
+from ipaddress import ip_address
 
 import pytest
 
-from checks.audit.steps import AddAddress, AddFou, AddLink, LoadModule, SetMtu, SetSysctl, SetUp, Step
+from checks.audit.steps import (
+    AddAddress,
+    AddFou,
+    AddLink,
+    ClampMss,
+    LoadModule,
+    SetMtu,
+    SetSysctl,
+    SetUp,
+    Step,
+)
 from lvsha.errors import KernelError
 from lvsha.realserver.apply import do, take_back
-from tests.lab.network import Node, topology
+from lvsha.realserver.look import look
+from tests.lab.network import Network, Node, topology
 
 pytestmark = pytest.mark.net
 
 
 @pytest.fixture
-def rs1() -> Iterator[Node]:
-    """A server."""
-    with topology(servers=1) as net:
-        yield net["rs1"]
+def net() -> Iterator[Network]:
+    """A server, and a director."""
+    with topology(servers=1) as built:
+        yield built
+
+
+@pytest.fixture
+def rs1(net: Network) -> Node:
+    """The server."""
+    return net["rs1"]
 
 
 @pytest.mark.parametrize(
@@ -77,3 +96,43 @@ def test_no_such_program(rs1: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lvsha.realserver.apply._SYSTEM", "/nowhere")
     with rs1.entered(), pytest.raises(KernelError, match=r"`modprobe fou`.*No such file"):
         do(LoadModule("fou"))
+
+
+def segment(net: Network, address: str) -> int:
+    """Bytes of the segments that a director sends to an address of the server's."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with net["rs1"].entered():
+        listener = socket.create_server((address, 0), family=family)
+    with listener, net["lb1"].entered(), socket.socket(family) as client:
+        client.settimeout(5)
+        client.connect(listener.getsockname()[:2])
+        return client.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
+
+
+@pytest.mark.parametrize(
+    ("version", "address", "other"),
+    [(4, "10.0.1.11", "192.0.2.100"), (6, "2001:db8:2::11", "2001:db8:1::100")],
+)
+def test_a_smaller_mss(net: Network, rs1: Node, version: int, address: str, other: str) -> None:
+    """Clients send smaller segments to the address, twice done is once done, and taken back it is over."""
+    whole = segment(net, address)
+    step = ClampMss(version, f"{address}, {other}", 1300)
+    for _ in range(2):
+        with rs1.entered():
+            do(step)
+            assert look().clamps == {(ip_address(address), 1300), (ip_address(other), 1300)}
+        # Twelve bytes of each segment are its timestamp (RFC 7323, section 3.2).
+        assert segment(net, address) == 1300 - 12 < whole
+    with rs1.entered():
+        take_back(step)
+        assert (look().clamps, look().nft) == (frozenset(), True)
+    assert segment(net, address) == whole
+
+
+def test_an_mss_is_never_made_larger(net: Network, rs1: Node) -> None:
+    """What the way out has smaller already stays."""
+    rs1.ip("link set dev back mtu 1400")
+    whole = segment(net, "10.0.1.11")
+    with rs1.entered():
+        do(ClampMss(4, "10.0.1.11", 1440))
+    assert segment(net, "10.0.1.11") == whole

@@ -153,16 +153,18 @@ PREPARATIONS = st.one_of(
 )
 CONF = st.builds(Conf4, st.integers(0, 3), st.integers(0, 2), st.integers(0, 2))
 SERVERS = st.builds(
-    lambda conf, up, address: server(
+    lambda conf, up, address, nft: server(
         Link("eth1", ETHERNET, 1400),
         device("tunl0", "ipip", up=up),
         device("mine", "ip6tnl", up=up, payload="any", mtu=1500),
         conf=conf,
         addresses=address,
+        nft=nft,
     ),
     st.dictionaries(st.sampled_from(["all", "default", "eth0", "eth1", "tunl0"]), CONF),
     st.booleans(),
     st.sampled_from([(), ((f"{OTHER}/32", "lo"),), ((f"{FOUR}/32", "eth1"),)]),
+    st.sampled_from([True, None]),
 )
 
 
