@@ -29,6 +29,14 @@ from checks.audit.steps import (
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """A step that is done, or taken back."""
+
+    step: Step
+    back: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The way from a server as it is to one as it should be."""
 
@@ -40,6 +48,28 @@ class Plan:
     """What is done then, in this order."""
     record: tuple[Step, ...]
     """Everything that will have been done by then."""
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """All of it in its order: no moment in which the server does not keep still.
+
+        Where another interface is to keep still, or all of them instead of one, it does before the first no
+        longer does.
+        """
+        early = [step for step in self.steps if self._hushes(step)]
+        late = [step for step in self.steps if step not in early]
+        return (
+            *(Move(step) for step in early),
+            *(Move(step, back=True) for step in self.back),
+            *(Move(step) for step in late),
+        )
+
+    def _hushes(self, step: Step) -> bool:
+        if not isinstance(step, SetSysctl) or step.setting not in ("arp_ignore", "arp_announce"):
+            return False
+        made = {other.name for other in (*self.steps, *self.back) if isinstance(other, AddLink)}
+        again = {other.name for other in self.back if isinstance(other, SetSysctl)}
+        return step.value > step.before and step.name not in again and step.interface not in made
 
 
 def plan(wanted: Preparation, facts: Facts, done: Iterable[Step]) -> Plan:

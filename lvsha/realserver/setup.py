@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from checks.audit import Facts, Finding, Preparation, Step, examine
 from checks.audit.tunnels import local
-from lvsha.errors import InputError, KernelError, LvshaError, StateError
+from lvsha.errors import InputError, KernelError, StateError
 from lvsha.realserver import apply, persist, record
 from lvsha.realserver.look import look
-from lvsha.realserver.plan import plan, taken_back
+from lvsha.realserver.plan import Move, plan, taken_back
 from lvsha.realserver.record import Record
 
 ROOT = Path("/")
@@ -68,7 +68,7 @@ def set_up(
             return Account(way.back, way.steps, tuple(map(str, written)), ())
         # Old and new: whatever is there at the end of a bad day can be taken back.
         record.save(state, replace(known, steps=(*dict.fromkeys((*known.steps, *way.record)),)))
-        _carry_out(way.back, way.steps, on_failure=lambda: record.save(state, known))
+        _carry_out(way.moves, on_failure=lambda: record.save(state, known))
         files = known.files
         if keep:
             # On record first, as everything else.
@@ -88,7 +88,7 @@ def undo(*, state: Path = STATE, root: Path = ROOT, dry: bool = False) -> Accoun
         back = taken_back(look(), known.steps)
         if not dry:
             persist.remove(root, known.files)
-            failed = list(_take_back(back))
+            failed = _undo(Move(step, back=True) for step in back)
             record.save(state, Record(tuple(step for step, _ in failed)))
             if failed:
                 raise KernelError("; ".join(str(error) for _, error in failed))
@@ -101,40 +101,36 @@ def settled(wanted: Preparation, facts: Facts) -> Preparation:
     return wanted if end is None or isinstance(end, Finding) else replace(wanted, local=str(end))
 
 
-def _carry_out(back: Sequence[Step], steps: Sequence[Step], on_failure: Callable[[], None]) -> None:
-    undone: list[Step] = []
-    done: list[Step] = []
+def _carry_out(moves: Sequence[Move], on_failure: Callable[[], None]) -> None:
+    made: list[Move] = []
     try:
-        for step in back:
-            apply.take_back(step)
-            undone.append(step)
-        for step in steps:
-            apply.do(step)
-            done.append(step)
+        for move in moves:
+            _make(move)
+            made.append(move)
     except KernelError as error:
-        left = [*_take_back(list(reversed(done))), *_do_again(list(reversed(undone)))]
-        if left:
-            told = "; ".join(str(wrong) for _, wrong in left)
+        left = _undo(Move(move.step, back=not move.back) for move in reversed(made))
+        if told := "; ".join(str(wrong) for _, wrong in left):
             raise KernelError(f"{error}; and this could not be taken back: {told}") from error
         on_failure()
         raise
 
 
-def _take_back(steps: Sequence[Step]) -> Iterator[tuple[Step, LvshaError]]:
-    """Take steps back; those that could not be."""
-    for step in steps:
+def _undo(moves: Iterable[Move]) -> list[tuple[Step, KernelError]]:
+    """Make all of these; the steps that could not be, and why."""
+    failed = []
+    for move in moves:
         try:
-            apply.take_back(step)
+            _make(move)
         except KernelError as error:
-            yield step, error
+            failed.append((move.step, error))
+    return failed
 
 
-def _do_again(steps: Sequence[Step]) -> Iterator[tuple[Step, LvshaError]]:
-    for step in steps:
-        try:
-            apply.do(step)
-        except KernelError as error:
-            yield step, error
+def _make(move: Move) -> None:
+    if move.back:
+        apply.take_back(move.step)
+    else:
+        apply.do(move.step)
 
 
 @contextmanager

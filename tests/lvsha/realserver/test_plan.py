@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +22,9 @@ GUE = replace(TUN, tunnel=Encapsulation("gue", 6080))
 
 def done(facts: Facts, way: Plan) -> Facts:
     """The server after a plan."""
-    return after(undone(facts, *way.back), *way.steps)
+    for move in way.moves:
+        facts = undone(facts, move.step) if move.back else after(facts, move.step)
+    return facts
 
 
 def test_direct_routing() -> None:
@@ -72,6 +75,21 @@ def test_from_one_mode_to_another() -> None:
     ]
     # A module stays when all else goes, so it is not on record.
     assert LoadModule("fou") not in second.record
+
+
+@pytest.mark.parametrize(("first", "second"), [((), ("eth0",)), (("eth0",), ())])
+def test_it_keeps_still_all_the_time(first: tuple[str, ...], second: tuple[str, ...]) -> None:
+    """From all interfaces to one and the other way round: that one keeps still after every step."""
+    before, now = replace(DR, interfaces=first), replace(DR, interfaces=second)
+    way = plan(before, server(), ())
+    facts = done(server(), way)
+    way = plan(now, facts, way.record)
+    assert len(way.moves) == 4
+    for move in way.moves:
+        facts = undone(facts, move.step) if move.back else after(facts, move.step)
+        every, own = facts.ipv4["all"], facts.ipv4["eth0"]
+        assert max(every.arp_ignore, own.arp_ignore) == 1
+        assert max(every.arp_announce, own.arp_announce) == 2
 
 
 def test_another_end_of_the_tunnels() -> None:
@@ -175,9 +193,9 @@ def run(
     way = plan(wanted, facts, record)
     if way.stops:
         return facts, record
-    back, steps = way.back[:cut], way.steps[: max(0, cut - len(way.back))]
-    facts = after(undone(facts, *back), *steps)
-    whole = cut >= len(way.back) + len(way.steps)
+    for move in way.moves[:cut]:
+        facts = undone(facts, move.step) if move.back else after(facts, move.step)
+    whole = cut >= len(way.moves)
     return facts, way.record if whole else tuple(dict.fromkeys((*record, *way.record)))
 
 
