@@ -141,6 +141,8 @@ class Settings:
 
     def __init__(self, memory: Memory, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._ledger = Ledger(memory, clock=clock)
+        self.arms: Mapping[str, int] = {}
+        """What single interfaces need, as the routes said last (`lvsha.daemon.arms`)."""
         self._told: frozenset[tuple[str, str]] = frozenset()
         self._told_accept: set[tuple[str, str]] = set()
 
@@ -166,6 +168,9 @@ class Settings:
         if FORWARDING[Family.IPV4] in asked:
             self._ledger.note(_besides())
         failed |= _tell(self._ledger.settle(asked))
+        # Only what forwarding as a whole has left to do: it switches every interface.
+        failed |= _tell(self._ledger.settle(self.arms))
+        asked = {**asked, **self.arms}
         failed |= _tell(self._ledger.put_back({*asked, *_others(config)}), "sysctl.restored")
         for name, error in sorted(failed - self._told):
             emit("sysctl.failed", name=name, value=asked.get(name), error=error)

@@ -27,7 +27,7 @@ from typing import IO
 from lvsha import __version__
 from lvsha.api import app, listen, views
 from lvsha.config import ApiConfig, Config, ConfigError, StateConfig, load
-from lvsha.daemon import serving
+from lvsha.daemon import arms, serving
 from lvsha.daemon.catch_up import CatchUp, counter
 from lvsha.daemon.collisions import Collisions, elsewhere
 from lvsha.daemon.control import Controller
@@ -420,6 +420,7 @@ class Supervisor:
             return views.ReloadView(generation, tuple(changed))
 
     async def _put_in_force(self, config: Config) -> None:
+        await self._see_arms(config)
         self._settings.apply(config)
         await self._director.reconfigure(config)
         self._reconciler.period = config.ipvs.look
@@ -452,9 +453,18 @@ class Supervisor:
         self._settings.apply(self._director.config)
 
     async def _keep_settings(self) -> None:
+        await self._see_arms(self._director.config)
+        with contextlib.suppress(KernelError):
+            await self._reconciler.looked()  # the settings of IPVS are there
         while True:
-            await asyncio.sleep(self._director.config.ipvs.look)
             self._set()
+            await asyncio.sleep(self._director.config.ipvs.look)
+            await self._see_arms(self._director.config)
+
+    async def _see_arms(self, config: Config) -> None:
+        """What cannot be seen now is most likely as it was."""
+        with contextlib.suppress(KernelError):
+            self._settings.arms = await arms.see(config)
 
     async def _watch_rules(self) -> None:
         """Look at once when somebody has taken rules away; where nobody tells, the next look finds out."""

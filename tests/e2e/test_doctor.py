@@ -138,10 +138,15 @@ async def test_a_pair_without_a_floating_gateway(tmp_path: Path) -> None:
 
 
 async def test_one_armed_nat_and_a_strict_filter(tmp_path: Path) -> None:
-    """Servers and clients on one link: redirects are found, and the way back to the world by another one."""
+    """Servers and clients on one link: redirects are switched off, and found when somebody switches them on;
+    so is the way back to the world by another link.
+    """
     text = WEB.format(mode="nat", rs1="192.0.2.11")
     async with ward(text, tmp_path, servers="front", alone=True) as w:
-        lb1 = w.net["lb1"]
+        lb1, name = w.net["lb1"], "net/ipv4/conf/front/send_redirects"
+        await w.lb1.event("sysctl.changed", before="1", after="0")
+        (told,) = (f for f in await w.lb1.ask("GET", "/v1/doctor") if f["subject"] == "settings")
+        assert f"{name} = 0 (was 1)" in told["finding"]
         lb1.sysctl("net.ipv4.conf.all.send_redirects", 1)
         lb1.sysctl("net.ipv4.conf.all.rp_filter", 1)
         lb1.ip("route add default via 10.0.1.77")

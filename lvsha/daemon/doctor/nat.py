@@ -123,3 +123,10 @@ def _one_armed(
             yield warning(subject, words, sysctl(*((n, 0) for n in names)))
         else:
             yield ok(subject, f"no redirects are sent on {name}")
+    else:
+        # ip6_forward() in net/ipv6/ip6_output.c asks no setting.
+        words = (
+            f"this director sends redirects on {name}, which lead servers' answers past it, and IPv6 has no "
+            "setting against it: set accept_redirects to 0 on the servers, or drop icmpv6 nd-redirect here"
+        )
+        yield info(subject, words)

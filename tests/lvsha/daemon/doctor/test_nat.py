@@ -9,7 +9,7 @@ import pytest
 
 from lvsha.daemon.doctor.nat import judge
 from lvsha.kernel.routes import Way
-from lvsha.model import Mode
+from lvsha.model import Family, Mode
 from tests.lab.facts import BACK, FRONT, bad, facts, held, pair, vrrp
 from tests.lab.services import config, server, service
 
@@ -90,6 +90,18 @@ def test_one_armed_nat_must_not_redirect(all_: str, front: str) -> None:
 def test_one_armed_nat_without_redirects() -> None:
     """It is still worth knowing that neighbours of the servers cannot be clients."""
     assert one_armed("0", "0") == [("info", "")]
+
+
+def test_one_armed_nat_of_ipv6_redirects_whatever_is_set() -> None:
+    """The kernel has no setting against it: what can be done is told."""
+    vip, address = ip_address("2001:db8:1::100"), ip_address("2001:db8:1::11")
+    six = replace(service(replace(server(11), address=address)), family=Family.IPV6, address=vip)
+    cfg = config(six)
+    way = Way(FRONT, None, None, 0, local=False)
+    well = replace(facts(cfg), ways={address: way}, held=(held(f"{vip}/64", FRONT),))
+    redirects = [f for f in judge(cfg, well) if "redirects" in f.finding]
+    assert [f.severity for f in redirects] == ["info"]
+    assert "accept_redirects" in redirects[0].finding
 
 
 def test_other_modes_need_no_way_back() -> None:
