@@ -18,8 +18,9 @@ from checks.audit import Facts, Finding, Preparation, Step, examine
 from checks.audit.tunnels import local
 from lvsha.errors import InputError, KernelError, StateError
 from lvsha.realserver import apply, persist, record
+from lvsha.realserver.left import open_after
 from lvsha.realserver.look import look
-from lvsha.realserver.plan import Move, plan, taken_back
+from lvsha.realserver.plan import Move, plan, taken_back, without
 from lvsha.realserver.record import Record
 
 ROOT = Path("/")
@@ -44,7 +45,7 @@ class Account:
     steps: tuple[Step, ...]
     files: tuple[str, ...]
     findings: tuple[Finding, ...]
-    """How the server is now; nothing after a dry run and after undoing."""
+    """How the server is now; nothing after a dry run. After undoing: what that leaves open."""
 
 
 def set_up(
@@ -85,14 +86,15 @@ def undo(*, state: Path = STATE, root: Path = ROOT, dry: bool = False) -> Accoun
     """
     with _alone(state, dry=dry):
         known = record.load(state)
-        back = taken_back(look(), known.steps)
+        facts = look()
+        back = taken_back(facts, known.steps)
         if not dry:
             persist.remove(root, known.files)
             failed = _undo(Move(step, back=True) for step in back)
             record.save(state, Record(tuple(step for step, _ in failed)))
             if failed:
                 raise KernelError("; ".join(str(error) for _, error in failed))
-        return Account(back, (), known.files, ())
+        return Account(back, (), known.files, tuple(open_after(without(facts, known.steps), back)))
 
 
 def settled(wanted: Preparation, facts: Facts) -> Preparation:

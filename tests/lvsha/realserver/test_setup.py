@@ -175,6 +175,15 @@ def test_again_and_back(rs1: Node, state: Path) -> None:
     assert list(state.iterdir()) == []
 
 
+def test_an_address_that_was_there_before(net: Network, rs1: Node, state: Path) -> None:
+    """Undone, the server answers for it as before, and undoing says so."""
+    rs1.ip(f"address add {FOUR}/32 dev lo")
+    done(rs1, DR, state)
+    account = back(rs1, state)
+    assert [finding.setting for finding in account.findings] == [f"address {FOUR}"]
+    assert answers(net)
+
+
 def test_a_dry_run(rs1: Node, state: Path, tmp_path: Path) -> None:
     """It says what would be done, and does nothing at all."""
     before = condition(rs1)
