@@ -7,9 +7,10 @@ after one such period and a little, and never one without traffic.
 
 Whether it knows enough is judged by counting the established ones, here and, over the channel between the
 directors, there. Closed ones are not counted: they linger for minutes, are not told of any more, and nobody
-misses them. Nor are, for a period, those that were here when the waiting began: a node that was cut off, and
-not rebooted, may have as many as its peer, and all of them have long ended. Where the peer does not say, a
-count that has stopped growing must do.
+misses them. Nor are those that were here when the waiting began and were not told of since: a node that was
+cut off, and not rebooted, may have as many as its peer, and all of them have long ended. For a period all of
+them are in doubt, then the table itself shows which. Where the peer does not say, a count that has stopped
+growing must do.
 
 Those of UDP are counted by nobody. IPVS keeps each for five minutes after its last packet, so most of them
 are one question and its answer, long over: a count of them says nothing. Where there may be some, a whole
@@ -28,6 +29,7 @@ from typing import Protocol
 from lvsha import model
 from lvsha.config import Config
 from lvsha.daemon import settings
+from lvsha.daemon.untouched import Untouched, unseen
 from lvsha.errors import KernelError
 from lvsha.log import emit
 from lvsha.model import Observed, Role
@@ -81,18 +83,24 @@ class Progress:
         self._period = period
         self._counts: list[tuple[float, int]] = []
 
-    def judge(self, known: int, there: int | None, now: float) -> End | None:
-        """Take one count, here and there; whether the waiting is over."""
+    def judge(self, known: int, there: int | None, now: float, silent: int | None = None) -> End | None:
+        """Take one count, here and there; whether the waiting is over.
+
+        `silent`: how many of the old ones were not told of since; None: all of them, maybe.
+        """
         self._counts.append((now, known))
-        # Within a period everything with traffic is told of: what is unknown then is idle, here and there.
+        # Within a period everything with traffic is told of.
         over = now - self._begun >= self._period
-        heard = known if over else known - self._old
+        heard = known - (self._old if silent is None else silent)
         if there is not None and heard >= SHARE * there and (over or not self._uncounted):
             return End(enough=True, why=f"knows {known} of the peer's {there} connections")
         if there is None and self._settled(known, now):
             return End(enough=True, why=f"knows {known} connections, and no more in {self._period:g} s")
         if now - self._begun >= self._limit:
-            return End(enough=False, why=f"{self._limit:g} s have passed")
+            rest = (
+                f", and {silent} of {known} connections are from before, not told of since" if silent else ""
+            )
+            return End(enough=False, why=f"{self._limit:g} s have passed{rest}")
         return None
 
     def _settled(self, known: int, now: float) -> bool:
@@ -104,12 +112,18 @@ class CatchUp:
     """Waits for the peers' connections."""
 
     def __init__(
-        self, config: Callable[[], Config], count: Count, census: Census, role: Callable[[], Role]
+        self,
+        config: Callable[[], Config],
+        count: Count,
+        census: Census,
+        role: Callable[[], Role],
+        untouched: Untouched = unseen,
     ) -> None:
         self._config = config
         self._count = count
         self._census = census
         self._role = role
+        self._untouched = untouched
         self._doubtful = 0
         """Connections that were here when the waiting began, while nobody knows yet which of them live."""
 
@@ -131,9 +145,9 @@ class CatchUp:
         config, clock = self._config(), asyncio.get_running_loop().time
         limit = config.sync.catch_up if config.sync is not None else 0.0
         begun = clock()
-        known = await self._count() or 0
-        progress = Progress(begun, limit=limit, period=period(config), old=known, uncounted=uncounted(config))
-        self._doubtful = known
+        old = known = await self._count() or 0
+        progress = Progress(begun, limit=limit, period=period(config), old=old, uncounted=uncounted(config))
+        self._doubtful = old
         took = clock() - begun
         emit("sync.catching_up", connections=known, seconds=limit)
         while True:
@@ -141,11 +155,13 @@ class CatchUp:
             await asyncio.sleep(max(LOOK, COST * took))
             before = clock()
             known = await self._count() or 0
-            took = clock() - before
-            there = self._census.connections
-            end = progress.judge(known, there, clock())
+            silent = None
             if clock() - begun >= period(config):
                 self._doubtful = 0
+                silent = min(known, await self._untouched(clock() - begun)) if old else 0
+            took = clock() - before
+            there = self._census.connections
+            end = progress.judge(known, there, clock(), silent)
             if self._role() is Role.MASTER:
                 end = End(enough=True, why="this node is master already")
             if end is not None:

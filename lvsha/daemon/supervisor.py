@@ -27,7 +27,7 @@ from typing import IO
 from lvsha import __version__
 from lvsha.api import app, listen, views
 from lvsha.config import ApiConfig, Config, ConfigError, StateConfig, load
-from lvsha.daemon import arms, serving
+from lvsha.daemon import arms, serving, untouched
 from lvsha.daemon.catch_up import CatchUp, counter
 from lvsha.daemon.collisions import Collisions, elsewhere
 from lvsha.daemon.control import Controller
@@ -244,7 +244,13 @@ class Supervisor:
             lambda: self._peers.collisions,
             self._peers.tell,
         )
-        self._catch_up = CatchUp(lambda: self._director.config, count, self._peers, lambda: self._pair.role)
+        self._catch_up = CatchUp(
+            lambda: self._director.config,
+            count,
+            self._peers,
+            lambda: self._pair.role,
+            untouched.reader(self._reconciler.see),
+        )
         self._control = Controller(
             self._director,
             self._reconciler,

@@ -294,6 +294,30 @@ async def test_a_node_that_was_cut_off_waits_for_the_connections(tmp_path: Path)
 
 
 @pytest.mark.timeout(240)
+async def test_a_node_that_was_cut_off_does_not_count_what_it_had_before(tmp_path: Path) -> None:
+    """As many as the peer has, all ended meanwhile, and the new ones silent: they are not taken for those."""
+    text = PEER + config(sync='catch_up = "20s"')
+    async with pair(tmp_path, text) as s:
+        lb1 = s.net["lb1"]
+        await s.client.hold(VIP, 7, 20)
+        await told(s.lb2, 20)
+        mark = await s.lb2.mark()
+        for segment in ("front", "back"):
+            lb1.unplug(segment)
+        await s.lb2.event("role.changed", since=mark, role="master")
+        await s.client.release()
+        await s.client.hold(VIP, 7, 20)
+        # What the kernel has still to tell of them goes out before lb1 can hear it.
+        await asyncio.sleep(4)
+        mark = await s.lb1.mark()
+        for segment in ("front", "back"):
+            lb1.plug(segment)
+        behind = await s.lb1.event("sync.behind", since=mark, within=60)
+        assert behind["peer_connections"] == 20
+        assert behind["why"].endswith("20 of 20 connections are from before, not told of since")
+
+
+@pytest.mark.timeout(240)
 async def test_a_standby_that_knows_nothing_is_not_handed_over_to(tmp_path: Path) -> None:
     """Just rebooted: refused, with both counts. Once it has been told it is taken, and none breaks."""
     async with pair(tmp_path, PEER + config()) as s:

@@ -28,13 +28,17 @@ def judged(
     period: float = 10,
     old: int = 0,
     uncounted: bool = False,
+    silent: int = 0,
 ) -> End | None:
-    """What is said after these counts, as (seconds, connections); `old` were there at the beginning."""
+    """What is said after these counts, as (seconds, connections); `old` were there at the beginning.
+
+    `silent` of them were not told of in the first period.
+    """
     progress = Progress(0.0, limit=limit, period=period, old=old, uncounted=uncounted)
     end = None
     for now, known in counts:
         assert end is None
-        end = progress.judge(known, there, now)
+        end = progress.judge(known, there, now, silent if now >= period else None)
     return end
 
 
@@ -53,6 +57,15 @@ def test_what_was_there_at_the_beginning_may_be_of_long_ago() -> None:
     end = judged((0.5, 150), (9.9, 195), there=100, old=100)
     assert end == End(enough=True, why="knows 195 of the peer's 100 connections")
     assert judged((9.9, 100), (10.0, 100), there=100, old=100) is not None
+
+
+def test_what_was_not_told_of_within_a_period_may_have_ended() -> None:
+    """As many as the peer has, and none of them told of: that is not enough, and at the end it is said."""
+    assert judged((0.5, 200), (10.0, 200), (29.0, 200), there=200, old=200, silent=200) is None
+    assert judged((10.0, 200), there=200, old=200, silent=10) is not None
+    end = judged((29.0, 200), (30.0, 200), there=200, old=200, silent=200)
+    why = "30 s have passed, and 200 of 200 connections are from before, not told of since"
+    assert end == End(enough=False, why=why)
 
 
 def test_what_nobody_counts_is_listened_to_for_a_period() -> None:
@@ -200,6 +213,24 @@ async def test_a_peer_is_not_told_of_what_may_have_ended_long_ago() -> None:
     await waiting
     site.role = Role.BACKUP
     assert await catch_up.told() == 250
+
+
+async def test_a_table_that_nothing_touches_is_not_enough(said: Hearing) -> None:
+    """All from before and silent: the time allowed is used up, and both counts and the doubt are told."""
+    asked: list[float] = []
+
+    async def untouched(seconds: float) -> int:
+        asked.append(seconds)
+        return 250
+
+    site = Site(known=250, there=250, step=0)
+    sync = SyncConfig("back", catch_up=5.0)
+    cfg = replace(PAIR, sync=sync, ipvs=IpvsConfig(sysctl={"sync_refresh_period": 1}))
+    async with asyncio.timeout(10):
+        await CatchUp(lambda: cfg, site.count, site, lambda: site.role, untouched).run()
+    assert (said[-1]["event"], said[-1]["connections"]) == ("sync.behind", 250)
+    assert said[-1]["why"] == "5 s have passed, and 250 of 250 connections are from before, not told of since"
+    assert min(asked) >= 1 + FLUSH
 
 
 async def test_what_cannot_be_waited_for_is_told(said: Hearing) -> None:
