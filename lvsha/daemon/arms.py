@@ -12,9 +12,9 @@ none, and every machine that forwards sends redirects (ip6_forward() in net/ipv6
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_network
 
 from lvsha.config import Config, ServiceConfig
 from lvsha.daemon.doctor.facts import Facts, per_link
@@ -32,7 +32,8 @@ Samples = Mapping[str, tuple[Address, ...]]
 
 async def see(config: Config) -> Mapping[str, int]:
     """The settings of interfaces that are needed, by their names. Raises KernelError."""
-    some = samples(config)
+    # Of a large configuration both take a moment: in a thread, nobody waits for it.
+    some = await asyncio.to_thread(samples, config)
     if not some:
         return {}
     links, addresses, routes = Links.open(), Addresses.open(), Routes.open()
@@ -42,7 +43,7 @@ async def see(config: Config) -> Mapping[str, int]:
             held=tuple(await addresses.observe()),
             ways=await routes.find(sorted({a for each in some.values() for a in each}, key=int)),
         )
-    return dict(needed(config, facts))
+    return await asyncio.to_thread(lambda: dict(needed(config, some, facts)))
 
 
 def samples(config: Config) -> Samples:
@@ -55,14 +56,14 @@ def _sample(service: ServiceConfig) -> tuple[Address, ...]:
     if service.family is not Family.IPV4:
         return ()
     servers = (s for s in (*service.servers, *service.fallback) if s.mode in (Mode.NAT, Mode.FULLNAT))
-    networks = {ip_network(f"{s.address}/{PREFIX}", strict=False): s.address for s in servers}
+    networks = {int(s.address) >> (Family.IPV4.bits - PREFIX): s.address for s in servers}
     return tuple(networks.values())
 
 
-def needed(config: Config, facts: Facts) -> Iterator[tuple[str, int]]:
+def needed(config: Config, some: Samples, facts: Facts) -> Iterator[tuple[str, int]]:
     """Each setting and its value, for what was seen."""
-    for name, some in samples(config).items():
-        found = [facts.ways.get(address) for address in some]
+    for name, addresses in some.items():
+        found = [facts.ways.get(address) for address in addresses]
         behind = {_name(way.index, facts) for way in found if isinstance(way, Way) and not way.local} - {""}
         for interface in sorted(behind):
             yield per_link(interface, "forwarding"), 1

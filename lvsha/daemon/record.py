@@ -6,6 +6,7 @@ A record is good for one boot of one network namespace: in another the values ar
 from __future__ import annotations
 
 import socket
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,13 @@ class Record:
 
 def here() -> str:
     """Which boot and which network namespace it is."""
-    return f"{_BOOT.read_text().strip()} {_namespace()}"
+    try:
+        boot = _BOOT.read_text().strip()
+    except OSError:
+        boot = str(
+            uuid.uuid4()
+        )  # not to be told in some containers: then no other run's record is of this place
+    return f"{boot} {_namespace()}"
 
 
 def _namespace() -> int:

@@ -33,9 +33,9 @@ def way(index: int) -> Way:
 
 def needed(cfg: Config, by: Way | Refusal, *vip: Held) -> dict[str, int]:
     """What interfaces need when every server is reached so."""
-    asked = [address for some in arms.samples(cfg).values() for address in some]
-    seen = replace(facts(cfg), ways=dict.fromkeys(asked, by), held=vip)
-    return dict(arms.needed(cfg, seen))
+    some = arms.samples(cfg)
+    ways = {address: by for asked in some.values() for address in asked}
+    return dict(arms.needed(cfg, some, replace(facts(cfg), ways=ways, held=vip)))
 
 
 def test_answers_are_forwarded_where_they_come_in() -> None:
