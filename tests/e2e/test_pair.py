@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -93,7 +94,10 @@ async def test_a_failover_that_nobody_takes_is_short(pair: Pair) -> None:
     mark = await pair.lb1.mark()
     result = await pair.lb1.cli("failover")
     assert result.status == 5
-    assert "no peer took over within 1.4" in result.errors
+    told = re.search(r"no peer took over within ([0-9.]+) s", result.errors)
+    assert told is not None, result
+    # 1.4 s and what the machine makes of it.
+    assert 1.4 <= float(told[1]) < 2.4
     gone = await pair.lb1.event("vip.removed", since=mark)
     back = await pair.lb1.event("vip.added", since=mark)
     away = datetime.fromisoformat(back["timestamp"]) - datetime.fromisoformat(gone["timestamp"])

@@ -109,7 +109,7 @@ async def ours_returns_without_preemption(net: Network, ours: Speaking, peer: Pe
     mark = peer.mark()
     await ours.configure(waiting)
     with hearing(net["client"], waiting.family) as ears:
-        for _ in range(10):
+        for _ in range(6):
             await ears.next(priority=PEER)
         assert {each.priority for each in ears.heard} == {PEER}
     assert (await ours.status()).state is State.BACKUP
@@ -128,7 +128,7 @@ async def the_peer_returns_without_preemption(
     async with peer as other:
         await other.enters("BACKUP")
         with hearing(net["client"], low.family) as ears:
-            for _ in range(10):
+            for _ in range(6):
                 await ears.next(priority=low.priority)
             assert {each.priority for each in ears.heard} == {low.priority}
         # It is there all the same: when ours resigns, it takes over.
