@@ -7,6 +7,7 @@ written down before it is done, so that it can be taken back to the last bit, to
     look      this machine as facts
     plan      wanted, facts, what was done before -> what to do now, what to take back
     record    what was done, as it is kept
+    earlier   what the set-up that is there is for
     left      what taking back leaves open
     apply     one step done or taken back
     setup     the whole of it: set up, take back

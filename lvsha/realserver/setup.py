@@ -12,12 +12,14 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from pathlib import Path
 
 from checks.audit import Facts, Finding, Preparation, Step, examine
 from checks.audit.tunnels import local
 from lvsha.errors import InputError, KernelError, StateError
 from lvsha.realserver import apply, persist, record
+from lvsha.realserver.earlier import earlier
 from lvsha.realserver.left import open_after
 from lvsha.realserver.look import look
 from lvsha.realserver.plan import Move, plan, taken_back, without
@@ -46,6 +48,8 @@ class Account:
     files: tuple[str, ...]
     findings: tuple[Finding, ...]
     """How the server is now; nothing after a dry run. After undoing: what that leaves open."""
+    replaced: str = ""
+    """In the words of the options, an earlier set-up of another mode whose place this one takes."""
 
 
 def set_up(
@@ -62,11 +66,13 @@ def set_up(
         way = plan(wanted, facts, known.steps)
         if way.stops:
             raise RefusedError(way.stops)
+        before = earlier(root, known)
+        replaced = str(before) if before is not None and before.differs(wanted.mode, frozenset()) else ""
         if keep:
             persist.check(root)
         if dry:
             written = persist.contents(wanted, way.record, networkd=persist.networkd(root)) if keep else {}
-            return Account(way.back, way.steps, tuple(map(str, written)), ())
+            return Account(way.back, way.steps, tuple(map(str, written)), (), replaced)
         # Old and new: whatever is there at the end of a bad day can be taken back.
         record.save(state, replace(known, steps=(*dict.fromkeys((*known.steps, *way.record)),)))
         _carry_out(way.moves, on_failure=lambda: record.save(state, known))
@@ -76,16 +82,26 @@ def set_up(
             record.save(state, Record(way.record, persist.ALL))
             files = persist.write(root, wanted, way.record)
         record.save(state, Record(way.record, files))
-        return Account(way.back, way.steps, files if keep else (), examine(wanted, look()))
+        return Account(way.back, way.steps, files if keep else (), examine(wanted, look()), replaced)
 
 
-def undo(*, state: Path = STATE, root: Path = ROOT, dry: bool = False) -> Account:
+def undo(
+    *, mode: str = "", vips: Iterable[str] = (), state: Path = STATE, root: Path = ROOT, dry: bool = False
+) -> Account:
     """Put everything back as it was before the first set-up.
 
-    Raises KernelError when something could not be taken back (it stays on record), and StateError.
+    `mode`, `vips`: what it is believed to be for; empty: whatever it is. Raises InputError where it is for
+    something else (nothing was changed then), KernelError when something could not be taken back (it stays on
+    record), and StateError.
     """
     with _alone(state, dry=dry):
         known = record.load(state)
+        there = earlier(root, known)
+        if there is not None and there.differs(mode, frozenset(map(_plain, vips))):
+            raise InputError(
+                f"this server is set up for `{there}`, and undo takes back all of it: say that, or nothing; "
+                "`setup` with what is to stay takes back the rest"
+            )
         facts = look()
         back = taken_back(facts, known.steps)
         if not dry:
@@ -95,6 +111,13 @@ def undo(*, state: Path = STATE, root: Path = ROOT, dry: bool = False) -> Accoun
             if failed:
                 raise KernelError("; ".join(str(error) for _, error in failed))
         return Account(back, (), known.files, tuple(open_after(without(facts, known.steps), back)))
+
+
+def _plain(vip: str) -> str:
+    try:
+        return str(ip_address(vip))
+    except ValueError:
+        raise InputError(f"{vip!r} is not an IP address") from None
 
 
 def settled(wanted: Preparation, facts: Facts) -> Preparation:

@@ -71,17 +71,25 @@ def setup(asked: Session, /, keep: bool, dry: bool, state: Path, **options: Any)
 
 
 @realserver.command()
+@click.option("--mode", type=click.Choice(["dr", "tun"]), help="Only if it is set up for that.")
+@click.option(
+    "--vip",
+    "vips",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Only if it is set up for that address; repeatable: all are to be named.",
+)
 @_DRY
 @_STATE
 @as_json
 @session
-def undo(asked: Session, dry: bool, state: Path) -> None:
+def undo(asked: Session, mode: str | None, vips: tuple[str, ...], dry: bool, state: Path) -> None:
     """Put this server back to what it was before the first set-up."""
     _root(dry=dry)
     from lvsha.realserver.setup import undo as take_back
 
     try:
-        account = take_back(state=state, dry=dry)
+        account = take_back(mode=mode or "", vips=vips, state=state, dry=dry)
     except LvshaError as error:
         raise CommandError(Status.FAILED, str(error)) from error
     asked.tell(_plain_account(account), lambda _: _tell(account))
@@ -187,6 +195,8 @@ def _plain_account(account: Account) -> dict[str, Any]:
 
 def _tell(account: Account) -> None:
     answer = _plain_account(account)
+    if account.replaced:
+        show.line(f"takes the place of the set-up for `{account.replaced}`: a server has one at a time")
     commands = [*answer["taken_back"], *answer["done"]]
     show.lines(commands)
     show.lines(f"file {file}" for file in answer["files"])

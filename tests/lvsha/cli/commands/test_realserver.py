@@ -75,6 +75,28 @@ def test_from_nothing_and_back(on: Command) -> None:
 
 
 @pytest.mark.net
+def test_undo_of_something_else(on: Command) -> None:
+    """Undo takes what it was set up for, and compares: where it was not that, nothing is changed."""
+    on("setup", "--no-persist", *DR)
+    done = on("undo", "--mode", "tun", "--vip", "192.0.2.100")
+    assert (done.status, "set up for `--mode dr --vip 192.0.2.100`" in done.err) == (1, True), done
+    assert on("undo", "--vip", "nowhere").status == 1
+    assert on("check", *DR).status == 0
+    assert on("undo", *DR).status == 0
+    assert on("check", *DR).status == 1
+
+
+@pytest.mark.net
+def test_another_mode_takes_the_place(on: Command) -> None:
+    """That a server has one set-up at a time is said where one of another mode is taken back."""
+    on("setup", "--no-persist", *DR)
+    said = "takes the place of the set-up for `--mode dr --vip 192.0.2.100`: a server has one at a time"
+    tunnel = ("--mode", "tun", "--vip", "192.0.2.101", "--local", "192.0.2.11")
+    assert on("setup", "--no-persist", "--dry-run", *tunnel).out.splitlines()[0] == said
+    assert said not in on("setup", "--no-persist", *DR).out
+
+
+@pytest.mark.net
 def test_a_dry_run(on: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also for somebody who is not root it says what would be done, and which files would be written."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
