@@ -34,6 +34,7 @@ KINDS = (
     "gate",
     "reconfigure",
 )
+SOURCES = tuple(IPv4Address(f"192.0.2.{number}") for number in range(5))
 PRIORITIES = (1, 50, 100, 100, 100, 150, 254)
 
 
@@ -78,7 +79,7 @@ def draw_setups(rng: random.Random, nodes: int, members: int) -> list[Setup]:
                 Spec(
                     name=f"m{k}",
                     vrid=k + 1,
-                    source=IPv4Address(f"192.0.2.{ranks[k][i]}"),
+                    source=SOURCES[ranks[k][i]],
                     priority=rng.choice(PRIORITIES),
                     addresses=(IPv4Address(f"198.51.100.{k + 1}"),),
                     version=version,

@@ -37,6 +37,7 @@ import heapq
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lvsha.model import Address
 from lvsha.vrrp.effects import AskWitness, Effect, Enter, Send, State
@@ -76,6 +77,16 @@ class Voice:
     """It was to be obeyed as things were then."""
 
 
+class Packet(NamedTuple):
+    """An advert on its way."""
+
+    member: str
+    advert: Advert
+    source: Address
+    sender: int
+    """The node."""
+
+
 @dataclass(slots=True)
 class Node:
     """A machine with a speaker on it."""
@@ -88,7 +99,7 @@ class Node:
     """The whole machine is paused, its kernel queues nothing."""
     holding: frozenset[str] = frozenset()
     """Members whose addresses are on the interfaces."""
-    inbox: list[tuple[str, Advert, Address]] = field(default_factory=list)
+    inbox: list[Packet] = field(default_factory=list)
     timer: int = 0
     armed: float | None = None
     witness: bool = True
@@ -239,34 +250,33 @@ class Network:
         self._perform(index, node.group.expire(now if due is None else max(due, now)))
 
     def _carry(self, index: int, member: str, advert: Advert) -> None:
-        source = self.nodes[index].group.members[member].spec.source
+        packet = Packet(member, advert, self.nodes[index].group.members[member].spec.source, index)
         rng = self.rng
         for other in range(len(self.nodes)):
             if other == index or (member, index, other) in self.cut or rng.random() < self.loss:
                 continue
-            self.at(self.now + rng.random() * self.delay, self._deliver, other, member, advert, source)
+            self.at(self.now + rng.random() * self.delay, self._deliver, other, packet)
             if self.repeat and rng.random() < self.repeat:
-                self.at(self.now + rng.random() * self.delay, self._deliver, other, member, advert, source)
+                self.at(self.now + rng.random() * self.delay, self._deliver, other, packet)
 
-    def _deliver(self, index: int, member: str, advert: Advert, source: Address) -> None:
+    def _deliver(self, index: int, packet: Packet) -> None:
         node = self.nodes[index]
         if not node.alive or node.deaf:
             return
         if node.frozen:
             if len(node.inbox) < INBOX:
-                node.inbox.append((member, advert, source))
+                node.inbox.append(packet)
             return
-        self._receive(index, member, advert, source)
+        self._receive(index, packet)
 
-    def _receive(self, index: int, member: str, advert: Advert, source: Address) -> None:
+    def _receive(self, index: int, packet: Packet) -> None:
         node = self.nodes[index]
-        self._note(node, member, advert, source)
+        member, advert, source, sender = packet
+        self._note(node, member, advert, sender)
         self._perform(index, node.group.receive(member, advert, source, node.local(self.now)))
 
-    def _note(self, node: Node, member: str, advert: Advert, source: Address) -> None:
+    def _note(self, node: Node, member: str, advert: Advert, sender: int) -> None:
         """Keep, for the judge and apart from the machine, whom the node has heard."""
-        groups = [n.group.members[member].spec.source for n in self.nodes]
-        sender = groups.index(source)
         if advert.priority:
             obeyed = node.obeys(advert.priority)
             if obeyed:
@@ -302,8 +312,8 @@ class Network:
         node.frozen = node.deaf = False
         was, listening = node.group.state, node.group.listening
         inbox, node.inbox = node.inbox, []
-        for member, advert, source in inbox:
-            self._receive(index, member, advert, source)
+        for packet in inbox:
+            self._receive(index, packet)
         asleep = (self.now - node.frozen_at) * (1 - 2 * DRIFT)
         if not node.slept and asleep > self.interval:
             node.slept, node.woke_at = True, self.now
@@ -367,18 +377,19 @@ class Network:
         do so no longer than `overlap`; a network that is whole and has a master is never without
         one again; and once `settled` there is just one.
         """
-        masters = len(self.masters())
+        masters = 0
+        for index, node in enumerate(self.nodes):
+            if node.alive:
+                master = node.group.state is State.MASTER
+                masters += master
+                if len(node.holding) != (len(node.group.members) if master else 0):
+                    raise BrokenRuleError(f"node {index} is {node.group.state} and holds {set(node.holding)}")
         if self.settled and masters != 1:
             raise BrokenRuleError(f"{masters} masters\n{self}")
         if self.now > self._whole_at + self.delay + self._dispute:
             if self._served and not masters:
                 raise BrokenRuleError(f"a whole network lost its master\n{self}")
             self._served = self._served or masters > 0
-        for index, node in enumerate(self.nodes):
-            if node.alive:
-                whole = len(node.group.members) if node.group.state is State.MASTER else 0
-                if len(node.holding) != whole:
-                    raise BrokenRuleError(f"node {index} is {node.group.state} and holds {set(node.holding)}")
         if masters < 2:
             self._since.clear()
             return
