@@ -167,6 +167,9 @@ class Leases:
         """
         clock = asyncio.get_running_loop().time
         deadline = clock() + ARRIVAL
+        # For those of IPv4 nobody has to be asked, which may take its time on a busy machine.
+        self._tell([place for place in new if place.address.version == 4])
+        new = [place for place in new if place.address.version == 6]
         while new:
             late = await self._addresses.elsewhere(new) if clock() < deadline else frozenset()
             self._tell([place for place in new if place not in late])

@@ -49,6 +49,7 @@ class Kernel:
 
     async def elsewhere(self, places: Sequence[Place]) -> frozenset[Place]:
         """As `kernel.Addresses`."""
+        assert all(place.address.version == 6 for place in places)
         await asyncio.sleep(0)
         return self.late.intersection(places)
 
