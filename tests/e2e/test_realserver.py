@@ -130,6 +130,13 @@ def hardware_address(node: Node) -> str:
 
 # --- tunnels ------------------------------------------------------------------------------------
 
+
+def wrong(output: str) -> list[str]:
+    """What is wrong, but for the MSS: this kernel has no nf_tables to make it smaller with, and says so."""
+    found = [line for line in output.splitlines() if line.startswith(("error", "warning"))]
+    return [line for line in found if not line.startswith("warning  MSS (IPv")]
+
+
 OUTER = {4: "10.0.1.11", 6: "2001:db8:2::11"}
 LONG = "x" * 6000
 """A header that takes several packets, each of which would not fit into the wire once it is wrapped."""
@@ -168,12 +175,7 @@ async def test_tunnels(tmp_path: Path, options: list[str], tunnel: str, outer: i
         rs1.sysctl("net.ipv4.conf.all.rp_filter", 1)
         rs1.sysctl("net.ipv4.conf.default.rp_filter", 1)
         done = await setup(rs1, tmp_path, "--mode", "tun", "--director", OUTER[outer][:-1], *BOTH, *options)
-        wrong = [line for line in done.output.splitlines() if line.startswith(("error", "warning"))]
-        # This kernel has no nf_tables, so it is told how iptables would make the MSS smaller.
-        assert (done.status, [line[:20] for line in wrong]) == (
-            0,
-            ["warning  MSS (IPv4) ", "warning  MSS (IPv6) "],
-        ), done
+        assert (done.status, wrong(done.output)) == (0, []), done
         await there.up("rs1")
         assert await there.serving() == {FOUR: {"rs1"}, SIX: {"rs1"}}
         for vip in (FOUR, f"[{SIX}]"):
@@ -284,7 +286,8 @@ async def test_undo_leaves_nothing(tmp_path: Path) -> None:
             done = await setup(rs1, tmp_path, *way)
             assert done.status == 0, done
             again = await setup(rs1, tmp_path, *way)
-            assert (again.status, again.output.splitlines()) == (0, ["nothing to do", "all is well"]), again
+            told = (again.status, again.output.splitlines()[0], wrong(again.output))
+            assert told == (0, "nothing to do", []), again
         assert condition(rs1) != before
         assert (await undo(rs1, tmp_path)).status == 0
         assert condition(rs1) == before
@@ -316,7 +319,7 @@ async def test_it_outlives_a_reboot(tmp_path: Path) -> None:
         assert done.status == 0, done
         assert "lvsha-ipip" in rs1.run("ip", "address", "show", "to", FOUR)
         done = await run(rs1, "realserver", "check", module="lvsha.cli")
-        assert (done.status, done.output.splitlines()[-1]) == (0, "all is well")
+        assert (done.status, wrong(done.output)) == (0, [])
         done = await run(rs1, "realserver", "undo", *state, module="lvsha.cli")
         assert done.status == 0, done
         assert not any(file.exists() or file.is_symlink() for file in files)
