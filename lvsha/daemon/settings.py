@@ -167,7 +167,7 @@ class Settings:
             failed |= _tell(self._ledger.settle(_routers(), need=FORWARDING[Family.IPV6]))
         if FORWARDING[Family.IPV4] in asked:
             self._ledger.note(_besides())
-        failed |= _tell(self._ledger.settle(asked))
+        failed |= _tell(self._ledger.settle({n: v for n, v in asked.items() if not _is_longer(n, v)}))
         # Only what forwarding as a whole has left to do: it switches every interface.
         failed |= _tell(self._ledger.settle(self.arms))
         asked = {**asked, **self.arms}
@@ -175,6 +175,15 @@ class Settings:
         for name, error in sorted(failed - self._told):
             emit("sysctl.failed", name=name, value=asked.get(name), error=error)
         self._told = frozenset(failed)
+
+
+def _is_longer(name: str, seconds: str | int) -> bool:
+    """Whether a timeout that is only to be long enough is longer than it has to be."""
+    if name not in FULLNAT_UDP:
+        return False
+    with contextlib.suppress(SysctlError):
+        return int(read(name)) > int(seconds)
+    return False
 
 
 def _others(config: Config) -> Iterator[str]:

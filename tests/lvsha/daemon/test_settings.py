@@ -13,7 +13,7 @@ import pytest
 from lvsha.config import Config, IpvsConfig, Passage, SyncConfig, VipConfig, VrrpConfig
 from lvsha.daemon.ledger import LINGER
 from lvsha.daemon.memory import Memory
-from lvsha.daemon.settings import ACCEPT_REDIRECTS, FORWARDING, Settings, wanted
+from lvsha.daemon.settings import ACCEPT_REDIRECTS, FORWARDING, FULLNAT_UDP, Settings, wanted
 from lvsha.log import listening
 from lvsha.model import Family, Method, Mode, Protocol, Server, ServerKey, Timeouts
 from tests.lab.network import Network, Node
@@ -261,3 +261,15 @@ def test_own_addresses_are_accepted_while_checks_need_it(lb1: Node, tmp_path: Pa
         for clock.now in (3 * LINGER, 4 * LINGER):
             settings.apply(config(DR))
     assert lb1.sysctl(name) == "0"
+
+
+@pytest.mark.net
+def test_who_remembers_udp_for_longer_may(lb1: Node, tmp_path: Path) -> None:
+    """An operator's timeout of connection tracking that is longer than IPVS's stays; a shorter one is raised."""
+    fullnat = service(replace(server(1), mode=Mode.FULLNAT))
+    short, long = (Path("/proc/sys") / name.replace(".", "/") for name in FULLNAT_UDP)
+    with lb1.entered():
+        short.write_text("60")
+        long.write_text("900")
+        Settings(Memory(tmp_path)).apply(config(replace(fullnat, protocol=Protocol.UDP)))
+        assert (short.read_text(), long.read_text()) == ("300\n", "900\n")
