@@ -265,7 +265,7 @@ def test_own_addresses_are_accepted_while_checks_need_it(lb1: Node, tmp_path: Pa
 
 @pytest.mark.net
 def test_who_remembers_udp_for_longer_may(lb1: Node, tmp_path: Path) -> None:
-    """An operator's timeout of connection tracking that is longer than IPVS's stays; a shorter one is raised."""
+    """A timeout of connection tracking that is longer than IPVS's stays; a shorter one is raised."""
     fullnat = service(replace(server(1), mode=Mode.FULLNAT))
     short, long = (Path("/proc/sys") / name.replace(".", "/") for name in FULLNAT_UDP)
     with lb1.entered():
