@@ -68,7 +68,8 @@ def _check(config: Path, node: str | None) -> int:
 
 def _director(config: Path, node: str | None, console: bool | None) -> Body:
     def body(pipe: int) -> int:
-        from lvsha.daemon.supervisor import Options, run
+        from lvsha.daemon.process import run
+        from lvsha.daemon.supervisor import Options
 
         return run(Options(config, node, console), pipe)
 

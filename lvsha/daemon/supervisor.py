@@ -1,6 +1,5 @@
-"""The director process from its first breath to its last.
+"""The director at work, from its first look to its last.
 
-    read the configuration, the state directory and the kernel's table
     adopt what is in the table, begin the checks, serve the API
     say `ready` once the first look is done; open the speaker's gate once every server is judged
     SIGHUP or the API: reload       SIGTERM: end, leaving IPVS as it is
@@ -15,19 +14,16 @@ import asyncio
 import contextlib
 import gc
 import os
-import resource
 import signal
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
-from lvsha import __version__
 from lvsha.api import app, listen, views
-from lvsha.config import ApiConfig, Config, ConfigError, StateConfig, load
-from lvsha.daemon import arms, serving, untouched
+from lvsha.config import ApiConfig, Config, ConfigError, load
+from lvsha.daemon import arms, rules, serving, untouched
 from lvsha.daemon.catch_up import CatchUp, counter
 from lvsha.daemon.collisions import Collisions, elsewhere
 from lvsha.daemon.control import Controller
@@ -48,11 +44,8 @@ from lvsha.daemon.takeover import Takeover
 from lvsha.daemon.tasks import brief, eternal
 from lvsha.desired import source_nats, unaccepted
 from lvsha.errors import KernelError, UnavailableError
-from lvsha.kernel.rules_watch import RulesWatch
-from lvsha.log import Journal, emit, listening, setup
+from lvsha.log import Journal, emit, listening
 from lvsha.model import Role, ServiceKey
-from lvsha.store import sweep
-from lvsha.store.lock import take
 
 BEAT = 0.5
 """Seconds between two words to the parent."""
@@ -62,10 +55,6 @@ PEERS_WORDS = 2.0
 """Seconds from the start after which the gate opens although a peer has not been heard."""
 API_AGAIN = 5.0
 """Seconds before it is tried again to serve the API."""
-FAILED = 1
-BAD_CONFIGURATION = 2
-PREDECESSOR = 3.0
-"""Seconds to wait for the end of a director before this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,58 +64,6 @@ class Options:
     config: Path
     node: str | None = None
     console: bool | None = None
-
-
-def run(options: Options, pipe: int) -> int:
-    """The body of the director process; its exit status. `pipe` leads to the parent."""
-    output = setup(console=options.console)
-    try:
-        return _run(options, pipe)
-    finally:
-        output.close()
-
-
-def _run(options: Options, pipe: int) -> int:
-    emit("daemon.started", process="director", version=__version__, config=options.config, pid=os.getpid())
-    try:
-        config = load(options.config, options.node)
-    except ConfigError as error:
-        for problem in error.problems:
-            emit("config.problem", file=options.config, problem=str(problem))
-        return BAD_CONFIGURATION
-    _make_room(config.state)
-    try:
-        lock = _alone(config.state.runtime)
-    except UnavailableError as error:
-        emit("daemon.failed", task="director", error=error)
-        return FAILED  # the parent tries again: the other one may be about to end
-    _raise_limits()
-    try:
-        return _serve_until_told(Supervisor(options, config, Voice(pipe)))
-    finally:
-        if lock is not None:
-            lock.close()
-
-
-def _serve_until_told(supervisor: Supervisor) -> int:
-    try:
-        with asyncio.Runner(loop_factory=_loop) as runner:
-            runner.run(supervisor.run())
-    except BaseExceptionGroup:
-        return FAILED  # each was told as `daemon.failed` where it happened
-    return 0
-
-
-def _loop() -> asyncio.AbstractEventLoop:
-    import uvloop
-
-    return uvloop.new_event_loop()
-
-
-def _raise_limits() -> None:
-    """Every probe is a descriptor: take what the hard limit allows."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Voice:
@@ -147,36 +84,6 @@ class Voice:
         while True:
             self.say("beat")
             await asyncio.sleep(BEAT)
-
-
-def _make_room(state: StateConfig) -> None:
-    """The directories. Where they cannot be made the director goes on without: that is told, by them too
-    who cannot write there, and a director that does not start helps nobody.
-    """
-    for path, mode in ((state.directory, 0o700), (state.runtime, 0o755)):
-        try:
-            path.mkdir(mode=mode, parents=True, exist_ok=True)
-        except OSError as error:
-            emit("state.unwritable", file=path, error=f"the directory cannot be made: {error.strerror}")
-    with contextlib.suppress(OSError):
-        sweep(state.directory)
-
-
-def _alone(runtime: Path) -> IO[bytes] | None:
-    """The lock on a runtime directory, None where it can have none.
-
-    Raises UnavailableError while another lvshad has it: the two would take the speaker from each other
-    without end, and write one table.
-    """
-    end = time.monotonic() + PREDECESSOR
-    try:
-        while (lock := take(runtime / "director.lock")) is None:
-            if time.monotonic() > end:
-                raise UnavailableError(f"another lvshad runs in {runtime}: stop it first")
-            time.sleep(0.05)
-    except OSError:
-        return None  # that nothing can be written there is told by who has to
-    return lock
 
 
 async def _serve(address: str, served: Callable[[], AbstractAsyncContextManager[None]]) -> None:
@@ -302,7 +209,7 @@ class Supervisor:
             "overrides": self._expire(),
             "drains": self._drains.run(),
             "settings": self._keep_settings(),
-            "rules": self._watch_rules(),
+            "rules": rules.watch(self._reconciler.look),
             "pair": self._pair.run(),
             "come back": self._come_back(),
             "takeover": self._takeover.run(),
@@ -471,25 +378,6 @@ class Supervisor:
         """What cannot be seen now is most likely as it was."""
         with contextlib.suppress(KernelError):
             self._settings.arms = await arms.see(config)
-
-    async def _watch_rules(self) -> None:
-        """Look at once when somebody has taken rules away; where nobody tells, the next look finds out."""
-        loop, news = asyncio.get_running_loop(), asyncio.Event()
-        try:
-            watch = RulesWatch()
-        except OSError:
-            await loop.create_future()
-            return
-        with contextlib.closing(watch):
-            loop.add_reader(watch.fileno(), news.set)
-            try:
-                while True:
-                    await news.wait()
-                    news.clear()
-                    if watch.receive():
-                        self._reconciler.look()
-            finally:
-                loop.remove_reader(watch.fileno())
 
     def _there(self, key: ServiceKey) -> bool:
         return key in self._reconciler.observed.services

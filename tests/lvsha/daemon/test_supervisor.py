@@ -77,31 +77,6 @@ async def test_a_killed_director_comes_back(lb1: Director) -> None:
     assert (await lb1.ask("GET", "/v1/status"))["config_generation"] == 1
 
 
-async def test_a_second_daemon_leaves_the_first_alone(lb1: Director, tmp_path: Path) -> None:
-    """The socket of a living daemon is not taken over; the second one says so and directs all the same."""
-    second = Director(lb1.node, tmp_path / "second", None)
-    second.directory.mkdir()
-    second.socket = lb1.socket
-    second.write("")
-    process = await second.start()
-    refused = await process.event("api.unavailable")
-    assert str(lb1.socket) in refused["error"]
-    assert (await lb1.ask("GET", "/v1/status"))["services"] == 0
-    assert await process.stop() == 0
-
-
-async def test_a_second_daemon_in_one_place_waits_for_the_first(lb1: Director) -> None:
-    """The same configuration started twice: the second one says why, and serves when the first has ended."""
-    second = await start(lb1.node, "lvsha", "--config", str(lb1.file), "--log", "json")
-    failed = await second.event("daemon.failed")
-    assert "another lvshad runs in" in failed["error"]
-    assert (await lb1.ask("GET", "/v1/status"))["services"] == 0
-    assert lb1.process is not None
-    assert await lb1.process.stop() == 0
-    await second.event("daemon.ready")
-    assert await second.stop() == 0
-
-
 async def test_state_of_another_kind_is_kept_aside(tmp_path: Path) -> None:
     """A torn overrides file is said loudly, kept, and does not stop the start."""
     async with topology(servers=0) as net:
@@ -123,15 +98,6 @@ async def test_metrics_that_cannot_be_served_leave_control_alone(tmp_path: Path)
         refused = await lb1.event("api.unavailable")
         assert refused["address"] == "192.0.2.77 port 9100"
         assert (await lb1.ask("GET", "/v1/status"))["services"] == 0
-
-
-async def test_a_state_directory_that_cannot_be_made_does_not_stop_the_start(tmp_path: Path) -> None:
-    """It is said loudly, and what cannot be kept is refused; everything else works."""
-    (tmp_path / "lb1").mkdir()
-    (tmp_path / "lb1" / "state").write_text("in the way")
-    async with topology(servers=0) as net, directing(net["lb1"], "", tmp_path) as lb1:
-        await lb1.event("state.unwritable", file=str(tmp_path / "lb1" / "state"))
-        assert (await lb1.ask("GET", "/v1/status"))["config_generation"] == 1
 
 
 async def test_a_reload_in_the_moment_of_a_start_waits_for_it(lb1: Director) -> None:
