@@ -48,8 +48,12 @@ MAPS = frozenset({"nat", "fullnat"})
 PAIR = """
 [nodes.lb1]
 priority = 200
+address = "10.0.1.1"
 [nodes.lb2]
 priority = 100
+address = "10.0.1.2"
+[peer]
+key = "hex:6c7673686120697320612070616972206f66206469726563746f727321212121"
 [sync]
 interface = "back"
 id = 7
@@ -104,6 +108,10 @@ class Case:
         """The address that clients ask."""
         return VIPS[self.family]
 
+    def called(self, node: str) -> str:
+        """A server's name in the configuration, which stands for one address."""
+        return node if self.family == 4 else f"{node}six"
+
 
 TRANSPORTS: tuple[Transport, ...] = ("tcp", "udp")
 CASES = tuple(Case(transport, family) for family in (4, 6) for transport in TRANSPORTS)
@@ -138,7 +146,8 @@ def _service(mode: Mode, net: Network, case: Case, port: int) -> str:
     local = POOLS[case.family] if mode == "fullnat" else ()
     bits = 64 if case.family == 6 else 24
     entries = [
-        f'{{ name = "{node}", address = "{node.address(segment, case.family)}", port = {port} }}'
+        f'{{ name = "{case.called(str(node))}",'
+        f' address = "{node.address(segment, case.family)}", port = {port} }}'
         for node in net.servers
     ]
     return SERVICE.format(
@@ -195,16 +204,16 @@ class Site:
     async def hand_over(self, director: Director, successor: Director) -> None:
         """A planned failover; afterwards both may be master again."""
         mark = await successor.mark()
-        for command in ("failover", "release"):
-            result = await director.cli(command)
-            assert result.status == 0, result
+        result = await director.cli("failover")
+        assert result.status == 0, result
+        await director.ask("POST", "/v1/vrrp/release", {})
         await successor.event("role.changed", since=mark, role="master")
 
-    async def up(self, director: Director, *names: str, since: int = 0) -> None:
-        """Wait until servers are in service in every case."""
+    async def told(self, director: Director, event: str, *names: str, since: int = 0) -> None:
+        """Wait until a director has said `server.up` or `.down` of servers in every case, and done it."""
         for case in CASES:
             for name in names:
-                await director.event("server.up", since=since, service=str(case), server=name)
+                await director.event(event, since=since, service=str(case), server=case.called(name))
         await director.ask("POST", "/v1/look")
 
 
@@ -259,11 +268,12 @@ async def site(mode: Mode, directory: Path, pace: Pace = Pace(), **flows: float)
         servers = {node.name: await serve(node, mode) for node in net.servers}
         text = configuration(mode, net, pace)
         lb1 = await stack.enter_async_context(directing(net["lb1"], text, directory, name="lb1"))
-        await lb1.event("role.changed", role="master", within=60)
+        # Lb1's election is over before lb2's begins.
         lb2 = await stack.enter_async_context(directing(net["lb2"], text, directory, name="lb2"))
+        await lb1.event("role.changed", role="master", within=60)
         client = net["client"]
         clients = {case: await start_client(client) for case in CASES}
         made = Site(mode, net, lb1, lb2, servers, await start_flows(client, **flows), clients)
         for director in (lb1, lb2):
-            await made.up(director, *servers)
+            await made.told(director, "server.up", *servers)
         yield made
