@@ -23,6 +23,7 @@ from lvsha.daemon.record import Entry
 from lvsha.kernel.sysctl import Settled, SysctlError, interfaces, read
 from lvsha.log import emit
 from lvsha.model import Family, Mode, Protocol
+from lvsha.speaker.directing import SETTING
 
 FORWARDING = {Family.IPV4: "net.ipv4.ip_forward", Family.IPV6: "net.ipv6.conf.all.forwarding"}
 
@@ -191,6 +192,8 @@ def _others(config: Config) -> Iterator[str]:
     servers = (s for service in config.services.values() for s in (*service.servers, *service.fallback))
     if any(s.passage is not None and seems_forged(s.passage) for s in servers):
         yield ACCEPT_LOCAL
+    if config.ipvs.directors_serve:
+        yield SETTING  # the speaker's now
 
 
 def _tell(settled: Settled, event: str = "sysctl.changed") -> set[tuple[str, str]]:

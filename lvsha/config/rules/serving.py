@@ -69,7 +69,7 @@ def _modes(resolved: Resolved) -> Iterator[Finding]:
         path, who = (*place.path, "mode"), f"{place.config.address} is the director {node}"
         if place.config.mode is Mode.NAT:
             message = f"{who}: its answers do not pass the master, which would have to rewrite their source"
-            yield error(path, message, 'use "dr", or "fullnat"')
+            yield error(path, message, 'use "dr"')
         elif place.config.mode is Mode.TUN:
             yield error(path, f"{who}, and directors share a link: no tunnel is needed", 'use "dr"')
 

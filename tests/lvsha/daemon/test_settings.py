@@ -16,6 +16,7 @@ from lvsha.daemon.memory import Memory
 from lvsha.daemon.settings import ACCEPT_REDIRECTS, FORWARDING, FULLNAT_UDP, Settings, wanted
 from lvsha.log import listening
 from lvsha.model import Family, Method, Mode, Protocol, Server, ServerKey, Timeouts
+from lvsha.speaker.directing import SETTING
 from tests.lab.network import Network, Node
 from tests.lab.services import config, server, service
 
@@ -261,6 +262,20 @@ def test_own_addresses_are_accepted_while_checks_need_it(lb1: Node, tmp_path: Pa
         for clock.now in (3 * LINGER, 4 * LINGER):
             settings.apply(config(DR))
     assert lb1.sysctl(name) == "0"
+
+
+@pytest.mark.ipvs
+def test_what_the_speaker_writes_goes_nowhere(lb1: Node, tmp_path: Path) -> None:
+    """Where directors have become servers, what was there before is not put back over it."""
+    clock, synced = Time(), replace(config(DR), sync=SyncConfig("back"))
+    lb1.sysctl(SETTING, 1)
+    with lb1.entered():
+        settings = Settings(Memory(tmp_path), clock=clock)
+        settings.apply(synced)
+        assert lb1.sysctl(SETTING) == "0"
+        for clock.now in (0.0, 2 * LINGER):
+            settings.apply(replace(synced, ipvs=IpvsConfig(directors_serve=True)))
+    assert lb1.sysctl(SETTING) == "0"
 
 
 @pytest.mark.net
