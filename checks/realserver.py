@@ -39,7 +39,8 @@ class Realserver:
     interfaces: tuple[str, ...] = ()
     """The server's interfaces that must keep still. Empty: all."""
     directors: tuple[str, ...] = ()
-    """Addresses of the directors: none may be the server's default gateway. Empty: nothing is said of it."""
+    """Addresses of the directors: none may be the server's default gateway; a server that is one of them has
+    the address on the wire while it is master. Empty: nothing is said of it."""
     service: str = ""
     """ADDRESS:PORT that must accept TCP connections as well. Empty: the server's own in a TCP service."""
     user: str = ""
