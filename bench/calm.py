@@ -83,10 +83,12 @@ async def lvsha(interval: float, servers: int, directory: Path) -> AsyncIterator
         directors = []
         for node in ("lb1", "lb2"):
             net[node].ip("route add 10.1.0.0/16 via 10.0.1.11")
-            config = LVSHA.format(interval=interval) + services(servers)
-            director = directing(net[node], config, directory, name=node, ready=False)
+            director = directing(net[node], LVSHA.format(interval=interval), directory, name=node)
             directors.append(await stack.enter_async_context(director))
         await directors[0].event("role.changed", role="master", within=120)
+        # Not before: who has no IPVS and needs it does not become master.
+        for each in directors:
+            await each.reload(LVSHA.format(interval=interval) + services(servers))
         yield directors
 
 

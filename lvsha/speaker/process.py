@@ -72,6 +72,7 @@ class Process:
     def __init__(self, runtime: Path, pipe: int | None) -> None:
         """Raises KernelError or OSError where the machine lacks something that is needed."""
         self._loop = asyncio.get_running_loop()
+        self._loop.set_default_executor(realtime.threads())
         self._pipe = pipe
         # What changes addresses is not to wait for what only looks at them.
         self._changing, self._looking = _netlink(), _netlink()

@@ -3,6 +3,10 @@
 Its memory is locked, it is scheduled before ordinary processes, it is the last to be killed for
 want of memory, and Python's garbage collector does not run when it likes. None of this is
 needed to work: what the machine does not grant is told, and the speaker goes on without.
+
+The priority is every thread's. An ordinary one, on a machine that is busy, would be put aside for
+as long as that pleases while it has the interpreter, and the event loop would wait for it; and a
+virtual address waits for the thread that speaks with the kernel.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ import ctypes
 import gc
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 PRIORITY = 10
@@ -36,8 +41,7 @@ def lock_memory() -> str:
 def schedule() -> str:
     """Ask for SCHED_FIFO, which children do not inherit; why that was not possible, or nothing."""
     try:
-        policy = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK
-        os.sched_setscheduler(0, policy, os.sched_param(PRIORITY))
+        _be(os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, PRIORITY)
     except OSError as error:
         return f"no real-time priority: {error.strerror}"
     return ""
@@ -46,7 +50,24 @@ def schedule() -> str:
 def unschedule() -> None:
     """Be an ordinary process again."""
     with contextlib.suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        _be(os.SCHED_OTHER, 0)
+
+
+def _be(policy: int, priority: int) -> None:
+    for thread in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setscheduler(int(thread.name), policy, os.sched_param(priority))
+
+
+def threads() -> ThreadPoolExecutor:
+    """Threads to come that are scheduled as the process is when they begin: they inherit nothing."""
+    return ThreadPoolExecutor(thread_name_prefix="speaker", initializer=_join)
+
+
+def _join() -> None:
+    process = os.getpid()
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.sched_getscheduler(process), os.sched_getparam(process))
 
 
 def protect() -> None:
