@@ -18,7 +18,7 @@ pytestmark = pytest.mark.net
 
 
 async def test_a_speaker_is_scheduled_first_and_kept_in_memory(pair: Pair) -> None:
-    """SCHED_FIFO for all its threads, not for its children; memory locked, last to be killed; and it says so."""
+    """SCHED_FIFO for its threads, not for its children; memory locked, last to be killed; and it says so."""
     lb1, _ = pair
     await lb1.configure(HIGH)
     policy = os.sched_getscheduler(lb1.pid)
