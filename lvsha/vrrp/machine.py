@@ -193,9 +193,9 @@ class Group:
 
     def overslept(self, seconds: float, now: float) -> list[Effect]:
         """The process did not run for so long; what its kernel kept for it has been handed in."""
-        effects = self._notice_freeze(now)
+        was, effects = self.state, self._notice_freeze(now)
         longest = max(m.master_interval for m in self.members.values())
-        if self.state is not State.BACKUP or self.listening or self._excused or seconds <= longest:
+        if was is not State.BACKUP or self._excused or seconds <= longest:
             return effects
         self._excused = True
         self._listen(now)

@@ -106,10 +106,10 @@ class Node:
     heard: dict[str, Voice] = field(default_factory=dict)
     """By member: who was heard last."""
     frozen_at: float = 0.0
-    woke_at: float = float("-inf")
-    """From the first sleep, longer than an interval, since a master was heard that was to be obeyed."""
     slept: bool = False
-    """There was such a sleep."""
+    """It slept for longer than an interval since it heard a master that was to be obeyed."""
+    listens_until: float = float("-inf")
+    """It woke from the first such sleep, and has to give a master one interval."""
     life: int = 0
     """Counts starts, so that an answer to a process that died finds nobody."""
 
@@ -222,7 +222,7 @@ class Network:
                     if state is State.MASTER:
                         self._judge_takeover(index)
                     node.heard.clear()
-                    node.slept, node.woke_at = False, float("-inf")
+                    node.slept, node.listens_until = False, float("-inf")
                     node.holding = frozenset(node.group.members) if state is State.MASTER else frozenset()
                     self.story.append(f"{self.now:.3f} node {index} {state.value}: {why}")
                 case AskWitness():
@@ -280,7 +280,7 @@ class Network:
         if advert.priority:
             obeyed = node.obeys(advert.priority)
             if obeyed:
-                node.slept, node.woke_at = False, float("-inf")
+                node.slept, node.listens_until = False, float("-inf")
             node.heard[member] = Voice(self.now, sender, advert.priority, advert.interval, obeyed)
         elif member in node.heard and node.heard[member].sender == sender:
             del node.heard[member]
@@ -315,8 +315,10 @@ class Network:
         for packet in inbox:
             self._receive(index, packet)
         asleep = (self.now - node.frozen_at) * (1 - 2 * DRIFT)
-        if not node.slept and asleep > self.interval:
-            node.slept, node.woke_at = True, self.now
+        # What it takes for the interval may not be the master's before it has heard one.
+        interval = max(m.master_interval for m in node.group.members.values())
+        if not node.slept and asleep > interval:
+            node.slept, node.listens_until = True, self.now + interval * (1 - 2 * DRIFT)
         self.call(index, "overslept", (self.now - node.frozen_at) * node.setup.rate)
         self.call(index, "expire")
         longest = 4 * self.interval if was is State.MASTER else 4 * self.interval + self.skew
@@ -414,7 +416,7 @@ class Network:
         """
         node = self.nodes[index]
         for other in self.masters():
-            if self.now - node.woke_at < self.interval * (1 - 2 * DRIFT) and self._speaks(other, index):
+            if self.now < node.listens_until and self._speaks(other, index):
                 raise BrokenRuleError(f"node {index} slept, and takes over from {other}\n{self}")
         for member, voice in node.heard.items():
             recent = self.now - voice.when < 2.5 * voice.interval * (1 - 2 * DRIFT)

@@ -746,6 +746,15 @@ def test_a_backup_that_did_not_run_has_one_excuse() -> None:
     assert made.deadline == 7.3 + LISTEN
 
 
+def test_a_frozen_master_may_sleep_once_more() -> None:
+    """It has begun to listen, and what it missed then is made up for as well."""
+    for notices in ("expire", "overslept"):
+        made = master()
+        made.expire(30.0) if notices == "expire" else made.overslept(26.0, 30.0)
+        made.overslept(3.0, 33.5)
+        assert made.deadline == 33.5 + LISTEN
+
+
 def test_a_nap_is_no_excuse() -> None:
     """Within an interval one advert is missed at most, which the master-down time allows for."""
     made = backup()
