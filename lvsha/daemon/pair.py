@@ -256,7 +256,9 @@ class Pair:
             if self._ready:
                 await self.link.ask(Ready(preempt=self._preempt), within=ANSWER)
         except UnavailableError as error:
-            emit("speaker.lost", error=str(error))
+            # That it is gone comes as news, behind what it said last: it may have been told to stop.
+            if self.link.connected:
+                emit("speaker.lost", error=str(error))
 
     def _changed(self, change: RoleChange) -> None:
         known = self.roles.get(change.instance)

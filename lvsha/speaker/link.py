@@ -101,6 +101,9 @@ class SpeakerLink:
                 for packet in cut(encode(command)):
                     await loop.sock_sendall(connection, packet)
         except OSError as error:
+            # Its end will be read as well, behind what it said last.
+            if self._socket is connection:
+                self._socket = None
             raise UnavailableError(f"the speaker at {self._path} is gone: {error}") from error
 
     async def ask(self, command: Command, *, within: float) -> Reply | StatusReport:

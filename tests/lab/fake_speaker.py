@@ -33,6 +33,8 @@ class FakeSpeaker:
         self.heard: list[Command] = []
         self.refuses: dict[str, str] = {}
         """Kinds of command that are answered with a no, and why."""
+        self.ignores: set[str] = set()
+        """Kinds of command that are not answered at all."""
         self._path = runtime / "speaker.sock"
         self._news = asyncio.Event()
         self._connection: socket.socket | None = None
@@ -79,7 +81,7 @@ class FakeSpeaker:
         self._news.set()
         if isinstance(command, Status):
             await self.say(_report(command.id))
-        elif command.id:
+        elif command.id and command.kind not in self.ignores:
             why = self.refuses.get(command.kind, "")
             await self.say(Reply(id=command.id, ok=not why, why=why))
 

@@ -372,6 +372,19 @@ async def test_a_speaker_that_dies_is_an_alarm(tmp_path: Path, said: Hearing) ->
     assert len(said.all("speaker.lost")) == 1
 
 
+async def test_a_speaker_that_is_stopped_while_it_is_told_is_no_alarm(tmp_path: Path, said: Hearing) -> None:
+    """It was told to end before it could answer, and let go of everything: so a stop right after a start."""
+    async with running(Pair(configured(tmp_path, PUBLIC), lambda _: 0)):
+        async with speaking(tmp_path) as speaker:
+            speaker.ignores.add("configure")
+            await speaker.command(Configure)
+            await speaker.say(change("public", State.BACKUP))
+            await speaker.say(change("public", State.INIT))
+        async with speaking(tmp_path) as successor:
+            await successor.command(Configure)
+    assert said.all("speaker.lost") == []
+
+
 async def test_a_reload_reaches_the_speaker(tmp_path: Path) -> None:
     """Instances that are gone from the configuration are gone from what is told."""
     async with speaking(tmp_path) as speaker:

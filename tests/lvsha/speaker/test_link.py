@@ -91,3 +91,15 @@ async def test_no_answer_and_no_speaker_are_told(tmp_path: Path) -> None:
         speaker.port.close()
         with pytest.raises(UnavailableError, match="gone"):
             await question
+
+
+async def test_a_speaker_that_cannot_be_told_is_not_there(tmp_path: Path) -> None:
+    """Whoever could not say something knows at once that nobody is connected, before the end is read."""
+    speaker = Echo(tmp_path / "speaker.sock")
+    async with asyncio.timeout(5), linked(tmp_path / "speaker.sock") as link:
+        assert isinstance(await anext(link.messages()), Connected)
+        await speaker.came.wait()
+        speaker.port.close()
+        with pytest.raises(UnavailableError, match="is gone"):
+            await link.send(Beat())
+        assert not link.connected
