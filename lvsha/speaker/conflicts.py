@@ -132,8 +132,11 @@ class Conflicts:
     def _close(self, interface: str, family: int) -> None:
         listener = self._listeners.pop((interface, family), None)
         if listener is not None:
-            asyncio.get_running_loop().remove_reader(listener.fileno())
-            listener.close()
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(listener.fileno())
+            # The end of a packet socket waits until every processor is done with it, which on a busy machine
+            # takes longer than an interval (synchronize_net() in packet_release(), net/packet/af_packet.c).
+            loop.run_in_executor(None, listener.close)
 
     def _read(self, interface: str, listener: Listener) -> None:
         for _ in range(BATCH):

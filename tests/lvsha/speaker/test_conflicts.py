@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -95,6 +96,26 @@ async def test_what_is_expected_is_heard_and_is_no_conflict(net: Network) -> Non
     await asyncio.sleep(2 * PATIENCE)
     made.close()
     assert (heard.empty(), conflicts) == (True, [])
+
+
+async def test_the_loop_does_not_wait_for_the_end_of_an_ear(
+    net: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A packet socket takes its time to close, and adverts are due: another thread closes it."""
+    closed: asyncio.Queue[int] = asyncio.Queue()
+    loop, close = asyncio.get_running_loop(), ArpListener.close
+
+    def tell(listener: ArpListener) -> None:
+        close(listener)
+        loop.call_soon_threadsafe(closed.put_nowait, threading.get_ident())
+
+    monkeypatch.setattr(ArpListener, "close", tell)
+    with net["lb1"].entered():
+        made = Conflicts(lambda *_: None)
+        made.watch("public", {"front": frozenset({IPv4Address("192.0.2.100")})})
+    made.watch("public", {})
+    async with asyncio.timeout(5):
+        assert await closed.get() != threading.get_ident()
 
 
 @contextlib.contextmanager
