@@ -62,13 +62,18 @@ protocol = "{protocol}"
 mode = "fullnat"
 scheduler = "rr"
 local_addresses = [{local}]
-check = {{ kind = "tcp", port = 7007, interval = "300ms", timeout = "2s" }}
+check = {{ kind = "tcp", port = 7007, interval = "{every:g}s", timeout = "2s" }}
 servers = [{servers}]
 """
 
 
-def config(pool: Sequence[str] = POOL, pool6: Sequence[str] = POOL6, servers: int = 2) -> str:
-    """Web, echo and DNS over IPv4 and IPv6, each from a pool of its family."""
+def config(
+    pool: Sequence[str] = POOL, pool6: Sequence[str] = POOL6, servers: int = 2, every: float = 1.0
+) -> str:
+    """Web, echo and DNS over IPv4 and IPv6, each from a pool of its family.
+
+    `every`: seconds between the checks of a server, of which the two directors make two dozen each time.
+    """
     text = CONFIG
     for six in (False, True):
         pools = pool6 if six else pool
@@ -88,6 +93,7 @@ def config(pool: Sequence[str] = POOL, pool6: Sequence[str] = POOL6, servers: in
                 protocol=protocol,
                 local=local,
                 servers=entries,
+                every=every,
             )
     return text
 
