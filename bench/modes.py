@@ -21,7 +21,9 @@ from tempfile import TemporaryDirectory
 
 from tests.lab.cells import Loss, Row, Seen, broken, seen
 from tests.lab.flows import Fate
-from tests.lab.modes import MODES, PORT, Mode
+from tests.lab.modes import MODES, PORT, Mode, Pace
+
+PACE = Pace(interval=0.5)
 
 HEADS = (
     ("", "", "answered by", "a server sees", "client's port → server's"),
@@ -91,7 +93,7 @@ def measure(mode: Mode, flows: int) -> Seen:
     said = io.StringIO()
     try:
         with TemporaryDirectory() as directory, contextlib.redirect_stdout(said):
-            return asyncio.run(seen(mode, Path(directory), flows=flows, period=1.0))
+            return asyncio.run(seen(mode, Path(directory), flows=flows, pace=PACE, period=1.0))
     except BaseException:
         print(said.getvalue(), file=sys.stderr)
         raise
@@ -114,7 +116,7 @@ def main() -> int:
     for each in found:
         if each.refusal:
             print(f"{each.rows[0].mode}, servers at another port:\n    {_first(each.refusal)}")
-    wrong = [words for row in rows for words in broken(row)]
+    wrong = [words for row in rows for words in broken(row, PACE)]
     print("\n".join(wrong))
     return 1 if wrong else 0
 

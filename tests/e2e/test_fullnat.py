@@ -227,35 +227,6 @@ async def test_servers_see_the_local_address_that_the_hash_says(site: Site) -> N
     await site.hand_over(site.lb2, site.lb1)
 
 
-async def test_a_server_that_dies_leaves_and_one_that_is_drained_finishes(site: Site) -> None:
-    """As in every other mode: no new connection reaches it; a drained one's old connections go on."""
-    held = await site.client.hold(VIP, ECHO, 10)
-    assert held == {"rs1": 5, "rs2": 5}
-    assert (await site.lb1.cli("drain", "rs2")).status == 0
-    assert {await site.client.ask(VIP, WEB) for _ in range(6)} == {"rs1"}
-    assert await site.client.alive() == 10
-    assert (await site.lb1.cli("undrain", "rs2")).status == 0
-    mark, other = await site.lb1.mark(), await site.lb2.mark()
-    await site.rs["rs1"].close("tcp")
-    for service in SERVICES:
-        await site.lb1.event("server.down", since=mark, service=service)
-    await site.lb1.ask("POST", "/v1/look")
-    assert {await site.client.ask(VIP6, WEB) for _ in range(6)} == {"rs2"}
-    assert {await site.client.ask(VIP, DNS, "udp") for _ in range(6)} == {"rs2"}
-    # Verdicts change nothing about source NAT: there was nothing to do about it.
-    assert site.lb1.process is not None
-    steps = [e["step"] for e in site.lb1.process.events[mark:] if e["event"] == "step.applied"]
-    assert not [step for step in steps if "source NAT" in step]
-    # The standby sees it, too; and then it is back.
-    for service in SERVICES:
-        await site.lb2.event("server.down", since=other, service=service)
-    await site.rs["rs1"].open("tcp")
-    for director, since in ((site.lb1, mark), (site.lb2, other)):
-        for service in SERVICES:
-            await director.event("server.up", since=since, service=service)
-        await director.ask("POST", "/v1/look")
-
-
 async def test_what_somebody_else_did_to_the_rules_is_repaired_and_told(site: Site) -> None:
     """Flushed, deleted from, added to: put right at the next look, and what is not lvsha's is left alone."""
     node = site.net["lb1"]

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.lab.director import Director
 from tests.lab.flows import Fate, Fates
 from tests.lab.modes import (
     CASES,
@@ -81,6 +82,8 @@ class Seen:
     rows: list[Row]
     refusal: str
     """What `lvsha-cli config check` says of servers at another port than the service's; empty: they are."""
+    steps: list[str]
+    """What lb1 did in the kernel about the server that was killed and came back."""
 
 
 async def seen(mode: Mode, directory: Path, *, flows: int, pace: Pace = Pace(), **use: float) -> Seen:
@@ -93,10 +96,13 @@ async def seen(mode: Mode, directory: Path, *, flows: int, pace: Pace = Pace(), 
         }
         await s.hold(flows)
         drained = await _drain(s, "rs3")
+        before = await s.lb1.mark()
         killed = await _lose(s, "rs1", _kill)
         mark = await s.lb1.mark()
         s.servers["rs1"] = await serve(s.net["rs1"], mode)
         await s.told(s.lb1, "server.up", "rs1", since=mark)
+        assert s.lb1.process is not None
+        steps = [e["step"] for e in s.lb1.process.events[before:] if e["event"] == "step.applied"]
         await s.hold(flows)
         await s.synced(s.lb2)
         planned = await _fail_over(s, s.hand_over(s.lb1, s.lb2))
@@ -104,6 +110,8 @@ async def seen(mode: Mode, directory: Path, *, flows: int, pace: Pace = Pace(), 
         await s.synced(s.lb1)
         crashed = await _fail_over(s, s.crash(s.lb2, s.lb1))
         cut = await _lose(s, "rs2", _cut)
+        _undisturbed(s.lb1, "rs1", "rs2")
+        _undisturbed(s.lb2, "rs1")
     rows = [
         Row(
             mode,
@@ -119,7 +127,7 @@ async def seen(mode: Mode, directory: Path, *, flows: int, pace: Pace = Pace(), 
         )
         for case in CASES
     ]
-    return Seen(rows, refusal)
+    return Seen(rows, refusal, steps)
 
 
 async def _refusal(s: Site, directory: Path, pace: Pace) -> str:
@@ -131,6 +139,16 @@ async def _refusal(s: Site, directory: Path, pace: Pace) -> str:
         s.net["lb1"], "config", "check", "--node", "lb1", str(file), module="lvsha.cli", within=60
     )
     return "" if result.status == 0 else f"{result.output}\n{result.errors}"
+
+
+def _undisturbed(director: Director, *dead: str) -> None:
+    """A director took these for dead, once, and no others: else nothing that was seen means anything."""
+    assert director.process is not None
+    downs = [e for e in director.process.events if e["event"] == "server.down"]
+    counted = Counter((e["service"], e["server"]) for e in downs)
+    wanted = {(str(case), case.called(name)) for case in CASES for name in dead}
+    wrong = [e for e in downs if (one := (e["service"], e["server"])) not in wanted or counted[one] > 1]
+    assert not wrong, f"the machine was too slow for the checks of {director.name}: {wrong}"
 
 
 async def _drain(s: Site, name: str) -> dict[Case, Loss]:

@@ -121,9 +121,9 @@ CASES = tuple(Case(transport, family) for family in (4, 6) for transport in TRAN
 class Pace:
     """How fast everything goes: seconds, and how often a check must fail."""
 
-    interval: float = 0.5
+    interval: float = 1.0
     check: float = 0.5
-    fall: int = 2
+    fall: int = 3
     preempt: bool = False
 
 
@@ -201,12 +201,13 @@ class Site:
         await director.process.kill()
         await successor.event("role.changed", since=mark, role="master")
 
-    async def hand_over(self, director: Director, successor: Director) -> None:
-        """A planned failover; afterwards both may be master again."""
+    async def hand_over(self, director: Director, successor: Director, *, release: bool = True) -> None:
+        """A planned failover; afterwards both may be master again, unless `release` is False."""
         mark = await successor.mark()
-        result = await director.cli("failover")
+        result = await director.cli("failover", within=60)
         assert result.status == 0, result
-        await director.ask("POST", "/v1/vrrp/release", {})
+        if release:
+            await director.ask("POST", "/v1/vrrp/release", {})
         await successor.event("role.changed", since=mark, role="master")
 
     async def told(self, director: Director, event: str, *names: str, since: int = 0) -> None:
