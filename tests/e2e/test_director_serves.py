@@ -43,13 +43,13 @@ address = "192.0.2.2"
 [vrrp.public]
 interface = "front"
 vrid = 51
-interval = "500ms"
+interval = "1s"
 group = "site"
 addresses = ["192.0.2.100/24"]
 [vrrp.public6]
 interface = "front"
 vrid = 51
-interval = "500ms"
+interval = "1s"
 group = "site"
 addresses = ["fe80::100/64", "2001:db8:1::100/64"]
 
