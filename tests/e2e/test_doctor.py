@@ -191,13 +191,15 @@ async def test_a_server_that_does_not_keep_still(tmp_path: Path, other: bool) ->
         await w.lb1.ask("POST", "/v1/look")
         assert await w.found() == {}
         net["rs1"].ip(f"address add {VIP}/32 dev lo")
-        ((subject, (severity, sentence, command)),) = (await w.found()).items()
-        assert (subject, severity) == (f"ARP for {VIP}", "error")
+        found = await w.found()
+        severity, sentence, command = found.pop(f"ARP for {VIP}")
+        assert severity == "error"
         assert sentence.startswith("rs1 (")
         prefix, _, remedy = command.partition(": ")
         assert prefix == "on rs1"
         net["rs1"].run(*shlex.split(remedy))
-        assert await w.found() == {}
+        # The holder's speaker has heard the other answer, too, and that is told for a while.
+        assert {*found, *await w.found()} <= (set() if other else {"pair"})
 
 
 async def test_a_tunnel_without_room(tmp_path: Path) -> None:
