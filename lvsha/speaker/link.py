@@ -139,11 +139,20 @@ class SpeakerLink:
 
     async def _read(self, connection: socket.socket) -> None:
         assembly = Assembly()
-        loop = asyncio.get_running_loop()
-        while packet := await loop.sock_recv(connection, PART + 1):
+        while packet := await self._packet(connection):
             text = assembly.feed(packet)
             if text is not None:
                 self._deliver(decode_report(text))
+
+    @staticmethod
+    async def _packet(connection: socket.socket) -> bytes:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.sock_recv(connection, PART + 1)
+        except ConnectionResetError:
+            # It ended without reading our last word (net/unix/af_unix.c, unix_release_sock). That is told
+            # once, and before what it said itself.
+            return await loop.sock_recv(connection, PART + 1)
 
     def _deliver(self, report: Report) -> None:
         if isinstance(report, Reply | StatusReport):

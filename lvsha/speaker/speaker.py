@@ -152,6 +152,9 @@ class Speaker:
 
     def command(self, command: Command) -> None:
         """Do as the director says, and answer."""
+        if self.stopping.is_set():
+            # An instance that began now would be stopped by nobody.
+            return
         self._hear_director()
         try:
             answer = self._obey(command)

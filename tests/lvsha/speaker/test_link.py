@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from lvsha.errors import InputError, UnavailableError
 from lvsha.speaker.link import Connected, Disconnected, SpeakerLink
-from lvsha.speaker.messages import Beat, Command, Event, Reply, Status
+from lvsha.speaker.messages import Beat, Command, Event, Reply, Status, encode
 from lvsha.speaker.port import Port
 
 
@@ -103,3 +104,21 @@ async def test_a_speaker_that_cannot_be_told_is_not_there(tmp_path: Path) -> Non
         with pytest.raises(UnavailableError, match="is gone"):
             await link.send(Beat())
         assert not link.connected
+
+
+async def test_the_last_words_of_a_speaker_that_did_not_listen_are_heard(tmp_path: Path) -> None:
+    """It ends with something unread: the kernel says that first (unix(7)), and then what was said."""
+    loop = asyncio.get_running_loop()
+    said = Event(event="vip.removed", fields={})
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        async with asyncio.timeout(5), linked(tmp_path / "s") as link:
+            stream = link.messages()
+            connection, _ = await loop.sock_accept(listener)
+            assert isinstance(await anext(stream), Connected)
+            await link.send(Beat())
+            with connection:
+                connection.send(encode(said))
+            assert await anext(stream) == said
+            assert isinstance(await anext(stream), Disconnected)

@@ -101,7 +101,7 @@ async def test_without_its_witness_a_node_does_not_take_over(pair: Pair, net: Ne
 
 
 async def test_a_witness_that_is_back_does_not_cost_the_master_its_role(pair: Pair, net: Network) -> None:
-    """One cable brings back both: the witness's answer first, the master's advert half an interval later."""
+    """One cable brings back both: the witness's answer first, the master's advert a moment later."""
     _, lb2 = pair
     client, interval = net["client"], 1.0
     # The witness is a router that is used all the time, its MAC known.
@@ -113,10 +113,10 @@ async def test_a_witness_that_is_back_does_not_cost_the_master_its_role(pair: Pa
         await lb2.event("tracker.failed", tracker="witness")
         lb2.node.mend("front")
         await asyncio.get_running_loop().sock_recv(asked, 100)
-        await asyncio.sleep(interval / 2)
+        await asyncio.sleep(interval / 10)
         master.say(interval)
         status = await lb2.status()
-        assert (status.state, status.transitions) == (State.BACKUP, 0)
+        assert (status.state, status.transitions) == (State.BACKUP, 0), lb2.roles
         # Where there is no master, there is one soon.
         await lb2.become(State.MASTER)
 

@@ -3,12 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+from pathlib import Path
 
 import pytest
 
-from lvsha.speaker.messages import Hold, Ready, Release, Resign, State, Track
+from lvsha.kernel.addresses import NETLINK_ROUTE
+from lvsha.kernel.netlink import Netlink
+from lvsha.speaker.messages import (
+    Configure,
+    Event,
+    Hold,
+    Ready,
+    Release,
+    Report,
+    Resign,
+    State,
+    Track,
+)
+from lvsha.speaker.speaker import Speaker
 from lvsha.speaker.spec import ServiceTracker
+from lvsha.speaker.state import Files
+from lvsha.wire.announce import Announcer
 from tests.lab.network import Network
 from tests.lab.speaker import HIGH, LOW, Pair, elect, hearing, instance
 
@@ -197,3 +214,35 @@ async def test_what_is_tracked_no_more_is_forgotten(pair: Pair) -> None:
     await lb1.start()
     await lb1.become(State.MASTER)
     assert (await lb1.status()).faults == {}
+
+
+async def test_who_is_told_to_stop_hears_nothing_more(net: Network, tmp_path: Path) -> None:
+    """A command that comes while the speaker ends begins no instance, and leaves nothing for the next one."""
+    said = Said()
+    with net["lb1"].entered(), contextlib.ExitStack() as stack:
+        announcer = stack.enter_context(contextlib.closing(Announcer()))
+        netlink = stack.enter_context(contextlib.closing(Netlink.open(NETLINK_ROUTE, timeout=5)))
+        speaker = Speaker(netlink, announcer, Files(tmp_path), said)
+    speaker.stopping.set()
+    speaker.command(Configure(node="lb1", instances=(HIGH,), realtime=False, id=1))
+    assert speaker.roles() == []
+    assert said.reports == []
+    assert Files(tmp_path).load() is None
+
+
+class Said:
+    """What a speaker says."""
+
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+
+    def send(self, report: Report) -> None:
+        """As `speaker.Talk`."""
+        self.reports.append(report)
+
+    def say(self, event: str, **fields: object) -> None:
+        """As `speaker.Talk`."""
+        self.reports.append(Event(event=event, fields=fields))
+
+    def hang_up(self) -> None:
+        """As `speaker.Talk`."""
