@@ -76,12 +76,9 @@ def _death(loss: Loss) -> str:
 
 def _end(fate: Fate) -> str:
     """What became of a dead server's flows."""
-    parts = [f"{count} {how}" for how, count in sorted(fate.ended.items())]
-    if fate.moved:
-        parts.append(f"{fate.moved} moved")
-    if fate.alive + fate.renamed:
-        parts.append(f"{fate.alive + fate.renamed} not")
-    return f"of {fate.count} {', '.join(parts)} within {fate.changed:.1f} s"
+    fates = {**fate.ended, "moved": fate.moved, "stayed": fate.alive + fate.renamed}
+    told = [f"{number} of {fate.count} {how}" for how, number in fates.items() if number]
+    return f"{', '.join(told)} within {fate.changed:.1f} s"
 
 
 def _alive(fate: Fate) -> str:
