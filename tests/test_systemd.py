@@ -34,3 +34,10 @@ def test_what_may_be_written_is_there(unit: Path) -> None:
     excepted = [line.removeprefix("ReadWritePaths=-") for line in lines if line.startswith("ReadWritePaths=")]
     for path in excepted:
         assert f"ExecStartPre=-+/usr/bin/touch {path}" in lines
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_nothing_that_runs_before_can_fail_the_start(unit: Path) -> None:
+    """What RestartPreventExitStatus= says holds for the main process alone: the rest would be repeated for ever."""
+    before = [line for line in unit.read_text().splitlines() if line.startswith("ExecStartPre=")]
+    assert [line for line in before if not line.startswith("ExecStartPre=-")] == []

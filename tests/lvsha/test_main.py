@@ -41,7 +41,7 @@ def test_a_good_configuration_passes_the_check(tmp_path: Path) -> None:
 
 
 def test_every_problem_is_printed_and_the_status_is_2(tmp_path: Path) -> None:
-    """Systemd's ExecStartPre refuses the start, and the journal has each reason with its line."""
+    """Who asks before a reload is told each reason with its line."""
     (tmp_path / "lvsha.toml").write_text(GOOD.replace("80", "800000").replace("10.0.0.1", "10.0.0.999"))
     result = lvshad("--check", "--config", str(tmp_path / "lvsha.toml"))
     assert result.returncode == 2
