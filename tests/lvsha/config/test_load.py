@@ -12,15 +12,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lvsha.config import ConfigError, check, load
 from lvsha.errors import InputError
 from tests.lab.desk import Desk
-
-# How long one example takes says nothing: the machine may be busy, and a kind of check is imported once.
-PATIENT: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 
 TEN = """\
 [ipvs]
@@ -202,7 +199,6 @@ documents = st.dictionaries(
 )
 
 
-@settings(**PATIENT)
 @given(document=documents)
 @example({"services": {"web": {"address": "192.0.2.1", "port": 80, "servers": [{"server": "x"}] * 2}}})
 @example(
@@ -251,7 +247,6 @@ def spoil(document: dict[str, Any], draw: st.DataObject) -> None:
             around[path[-1]] = draw.draw(scalars | values)
 
 
-@settings(**PATIENT)
 @given(
     draw=st.data(),
     example=st.sampled_from(EXAMPLES),
@@ -272,7 +267,6 @@ def test_examples_with_mistakes(draw: st.DataObject, example: dict[str, Any], ti
         assert [problem for problem in report.errors + report.warnings if problem.line is None] == []
 
 
-@settings(**PATIENT)
 @given(data=st.binary(max_size=200) | st.text(alphabet="[]{}=.,\"'\\\n#ab1 ", max_size=60).map(str.encode))
 def test_nonsense_in_bytes(data: bytes) -> None:
     """The same for what is no TOML at all."""

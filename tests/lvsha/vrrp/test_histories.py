@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.lvsha.vrrp.histories import KINDS, Step, befall, draw_setups, draw_steps, play
@@ -93,7 +93,7 @@ def steps(nodes: int) -> st.SearchStrategy[list[Step]]:
 
 
 @pytest.mark.parametrize(("nodes", "members"), [(2, 1), (2, 2), (3, 1), (3, 2)])
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_no_history_is_found_that_breaks_a_rule(
     nodes: int, members: int, data: st.DataObject, seed: int
