@@ -158,4 +158,6 @@ async def _daemon(node: Node, name: str, directory: Path, configuration: str) ->
         "--vty_port=0",
         "--log=stdout",
         "--log-level=debugging",
+        # As ours is: a busy machine that keeps a peer from its adverts costs it its role, and rightly.
+        realtime=True,
     )

@@ -82,6 +82,8 @@ async def keepalived(
         f"--{part}",
         f"--use-file={home / 'keepalived.conf'}",
         *pids,
+        # As ours is: a busy machine that keeps a peer from its adverts costs it its role, and rightly.
+        realtime=part == "vrrp",
     )
     try:
         yield Keepalived(process)

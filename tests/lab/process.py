@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lvsha.speaker.realtime import PRIORITY
 from tests.lab.network import Node
 
 Found = TypeVar("Found")
@@ -290,10 +291,15 @@ async def call(
 
 
 async def spawn(
-    where: Where, *argv: str, environment: dict[str, str] | None = None, directory: Path = ROOT
+    where: Where,
+    *argv: str,
+    environment: dict[str, str] | None = None,
+    directory: Path = ROOT,
+    realtime: bool = False,
 ) -> Process:
-    """Run a program on a node."""
-    return await _begin(where, Path(argv[0]).name, {"program": argv}, environment, directory)
+    """Run a program on a node; `realtime`: it and its children are scheduled as a speaker is."""
+    program = ("chrt", "--fifo", str(PRIORITY), *argv) if realtime else argv
+    return await _begin(where, Path(argv[0]).name, {"program": program}, environment, directory)
 
 
 async def run(where: Where, *argv: str, module: str | None = None, within: float = 30) -> Result:
