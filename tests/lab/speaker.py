@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import signal
 import socket
+import struct
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -40,11 +42,15 @@ from lvsha.speaker.messages import (
 from lvsha.speaker.spec import InstanceSpec, VirtualAddress
 from lvsha.wire.advert import AdvertSocket
 from tests.lab.network import Node
-from tests.lab.process import Process, start
+from tests.lab.process import SLOWNESS, Process, start
 
 Found = TypeVar("Found")
 VIP = "192.0.2.100/24"
 PATIENCE = 10.0
+"""Seconds that anything is waited for natively; in a guest all waits are longer by its slowness."""
+SIOCGSTAMPNS = 0x8907
+"""include/uapi/asm-generic/sockios.h: answered by sock_gettstamp() in net/core/sock.c."""
+_TIMESPEC = struct.Struct("@qq")
 
 
 def instance(*vips: str, **settings: Any) -> InstanceSpec:
@@ -101,7 +107,7 @@ class Speaking:
     async def stopped(self) -> None:
         """SIGSTOP, and wait until it has stopped."""
         self.freeze()
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE * SLOWNESS):
             while _state(self.pid) != "T":  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.001)
 
@@ -120,13 +126,13 @@ class Speaking:
 
     async def ask(self, command: Command, within: float = PATIENCE) -> Reply:
         """Say something; the reply."""
-        answer = await self.link.ask(command, within=within)
+        answer = await self.link.ask(command, within=within * SLOWNESS)
         assert isinstance(answer, Reply)
         return answer
 
     async def report(self) -> StatusReport:
         """All that the speaker knows."""
-        answer = await self.link.ask(Status(), within=PATIENCE)
+        answer = await self.link.ask(Status(), within=PATIENCE * SLOWNESS)
         assert isinstance(answer, StatusReport)
         return answer
 
@@ -192,7 +198,7 @@ class Speaking:
 
     async def _until(self, look: Callable[[], Found | None], within: float = PATIENCE) -> Found:
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(within * SLOWNESS):
                 while (found := look()) is None:
                     self._news.clear()
                     await self._news.wait()
@@ -231,7 +237,7 @@ class Heard:
     """An advert on the wire."""
 
     at: float
-    """On the monotonic clock."""
+    """When it came, on the monotonic clock: by the kernel, for whoever reads it may be held up."""
     source: str
     priority: int
     payload: bytes = field(repr=False)
@@ -243,6 +249,7 @@ class Ears:
     def __init__(self, node: Node, family: int = 4, interface: str = "front") -> None:
         with node.entered():
             self._socket = AdvertSocket(interface, socket.if_nametoindex(interface), family)
+        self._arrival()
         self._socket.listen(range(1, 256))
         self.heard: list[Heard] = []
 
@@ -259,7 +266,7 @@ class Ears:
     async def next(self, within: float = PATIENCE, **wanted: object) -> Heard:
         """The next advert with these fields, not among those heard until now."""
         begin = len(self.heard)
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(within * SLOWNESS):
             while True:
                 for each in self.heard[begin:]:
                     if all(getattr(each, name) == value for name, value in wanted.items()):
@@ -275,7 +282,16 @@ class Ears:
                 return
             if datagram is not None and len(datagram.payload) >= 8:
                 payload = datagram.payload
-                self.heard.append(Heard(time.monotonic(), str(datagram.source), payload[2], payload))
+                self.heard.append(Heard(self._arrival(), str(datagram.source), payload[2], payload))
+
+    def _arrival(self) -> float:
+        """When the packet came that was read last; the first question makes the kernel note it."""
+        try:
+            stamp = fcntl.ioctl(self._socket.fileno(), SIOCGSTAMPNS, bytes(_TIMESPEC.size))
+        except FileNotFoundError:
+            return time.monotonic()
+        seconds, nanoseconds = _TIMESPEC.unpack(stamp)
+        return time.monotonic() - (time.time() - seconds - nanoseconds / 1e9)
 
     def open(self) -> None:
         """Begin to hear."""
@@ -317,7 +333,7 @@ class Comings:
 
     async def went(self, address: str, within: float = PATIENCE) -> None:
         """Wait until an address goes."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(within * SLOWNESS):
             while ("went", address) not in self.read():
                 await self._news()
 
