@@ -429,6 +429,13 @@ _EVENTS = (
         "A virtual address held here was removed by somebody else; it is added again.",
     ),
     _alert(
+        "vip.foreign",
+        _ERROR,
+        "address interface",
+        "A virtual address is on its interface here, put there by somebody else, while this node is not "
+        "master: two machines answer for it.",
+    ),
+    _alert(
         "vip.conflict",
         _CRITICAL,
         "address interface mac",

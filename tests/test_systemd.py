@@ -38,6 +38,6 @@ def test_what_may_be_written_is_there(unit: Path) -> None:
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_nothing_that_runs_before_can_fail_the_start(unit: Path) -> None:
-    """What RestartPreventExitStatus= says holds for the main process alone: the rest would be repeated for ever."""
+    """RestartPreventExitStatus= is for the main process alone: what else fails is repeated for ever."""
     before = [line for line in unit.read_text().splitlines() if line.startswith("ExecStartPre=")]
     assert [line for line in before if not line.startswith("ExecStartPre=-")] == []

@@ -100,7 +100,11 @@ class Pair:
     def warnings(self) -> list[str]:
         """What a person should look at, a sentence each."""
         faults = [f"vrrp.{n} is in fault: {r.why}" for n, r in self.roles.items() if r.state is State.FAULT]
-        held = [f"vrrp.{n} is kept from being master: {why}" for n, why in self._held.items()]
+        held = [
+            f"vrrp.{n} is kept from being master: {why}"
+            for n, why in self._held.items()
+            if n in self.instances
+        ]
         return [*faults, *held, *self.alarms()]
 
     def alarms(self) -> list[str]:

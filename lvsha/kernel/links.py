@@ -22,6 +22,8 @@ _IFINFOMSG = struct.Struct("=BxHiII")
 _IFLA_ADDRESS = 1
 _IFLA_IFNAME = 3
 _IFLA_MTU = 4
+_IFLA_LINKINFO = 18
+_IFLA_INFO_SLAVE_KIND = 4
 
 _IFF_UP = 0x1
 _IFF_RUNNING = 0x40
@@ -43,11 +45,24 @@ class Link:
     """An operator wants it up."""
     running: bool
     """It has a carrier."""
+    port_of: str = ""
+    """The kind of interface that it is a part of (`bridge`, `bond`, `vrf`); empty: it stands for itself."""
 
     @property
     def usable(self) -> bool:
         """Packets can leave."""
         return self.up and self.running
+
+    @property
+    def deaf(self) -> str:
+        """Why packets that come in by it do not arrive at it, for a person; empty when they do.
+
+        A bridge and a bond take them for themselves (rx_handler in net/core/dev.c); a VRF leaves their
+        interface as it is.
+        """
+        if self.port_of in ("", "vrf"):
+            return ""
+        return f"{self.name} is a port of a {self.port_of}, which takes all that comes in by it"
 
     @property
     def trouble(self) -> str:
@@ -91,4 +106,9 @@ def link(body: bytes) -> Link:
         attributes.number(found, _IFLA_MTU, 0),
         bool(flags & _IFF_UP),
         bool(flags & _IFF_RUNNING and flags & _IFF_LOWER_UP),
+        _port_of(found.get(_IFLA_LINKINFO, b"")),
     )
+
+
+def _port_of(info: bytes) -> str:
+    return attributes.text(attributes.unpack(info), _IFLA_INFO_SLAVE_KIND, "")

@@ -25,6 +25,8 @@ _LINK: Final = 0x1
 _IPV4_IFADDR: Final = 0x10
 _IPV6_IFADDR: Final = 0x100
 
+_ANY_FAMILY = bytes(1)
+"""AF_UNSPEC: the message is about the interface itself."""
 _NLMSGHDR = struct.Struct("=IHHII")
 _RECEIVE = 64 * 1024
 _BUFFER = 1024 * 1024
@@ -123,6 +125,10 @@ def changes_in(data: bytes) -> Iterator[Change]:
 
 def _change(kind: int, body: bytes) -> Change | None:
     match kind:
+        case links.RTM_NEWLINK | links.RTM_DELLINK if body[:1] != _ANY_FAMILY:
+            # A bridge speaks of its ports (br_ifinfo_notify() in net/bridge/br_netlink.c): "gone" is an
+            # interface that has left the bridge.
+            return None
         case links.RTM_NEWLINK:
             return LinkChanged(links.link(body))
         case links.RTM_DELLINK:

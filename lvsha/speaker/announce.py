@@ -45,7 +45,8 @@ class _Owner:
 class _Lane:
     """What waits to be sent on one interface."""
 
-    frames: deque[tuple[_Owner, bytes]] = field(default_factory=deque)
+    rounds: list[deque[tuple[_Owner, bytes]]] = field(default_factory=list)
+    """First announcements, second ones and so on: addresses come in several goes, and so do their bursts."""
     free_at: float = 0.0
     spoke_at: float = float("-inf")
     busy: bool = False
@@ -126,9 +127,11 @@ class Announcements:
         frames = [
             (t.interface, announcement(t.address, t.mac, router=t.router)) for t in targets if len(t.mac) == 6
         ]
-        for _ in range(repeat):
-            for interface, frame in frames:
-                self._lanes.setdefault(interface, _Lane()).frames.append((owner, frame))
+        for interface, frame in frames:
+            lane = self._lanes.setdefault(interface, _Lane())
+            lane.rounds += [deque() for _ in range(repeat - len(lane.rounds))]
+            for waiting in lane.rounds[:repeat]:
+                waiting.append((owner, frame))
         for interface in {interface for interface, _ in frames}:
             lane = self._lanes.setdefault(interface, _Lane())
             if not lane.busy:
@@ -138,16 +141,16 @@ class Announcements:
         """Send what may be sent now, and come back for the rest."""
         loop = asyncio.get_running_loop()
         for _ in range(BATCH):
-            wait = lane.free_at - loop.time()
-            if not lane.frames or wait > 0:
+            waiting = next(filter(None, lane.rounds), None)
+            if not waiting or lane.free_at > loop.time():
                 break
-            owner, frame = lane.frames.popleft()
+            owner, frame = waiting.popleft()
             # An owner without targets has ended since.
             if owner.targets:
                 self._send(interface, frame)
                 lane.spoke_at = loop.time()
                 lane.free_at = lane.spoke_at + owner.garp.interval
-        lane.busy = bool(lane.frames)
+        lane.busy = any(lane.rounds)
         if lane.busy:
             loop.call_at(max(lane.free_at, loop.time()), self._go_on, interface, lane)
 

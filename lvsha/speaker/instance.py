@@ -56,6 +56,9 @@ class Owner(Protocol):
     def moved(self, instance: Instance, source: Address) -> None:
         """The address that adverts come from is another one."""
 
+    def judged(self) -> None:
+        """A tracker has had its word."""
+
 
 class Instance:
     """The shell of one virtual router."""
@@ -72,6 +75,10 @@ class Instance:
         self._owner = owner
         self._admission = self._door()
         self._holding = False
+        self._strays: frozenset[Place] = frozenset()
+        """Addresses of others that were told of."""
+        self._homeless: frozenset[VirtualAddress] = frozenset()
+        """Addresses to be held for whose interface is not there, as far as that was told."""
         self._tasks: dict[Tracker, asyncio.Task[None]] = {}
         self._quiet: dict[str, tuple[float, int]] = {}
 
@@ -89,7 +96,7 @@ class Instance:
         """Give up addresses, sockets and trackers."""
         self.release()
         self._unmake(self.spec)
-        self._node.sockets.forget(self.spec.interface, self.spec.family, self.spec.vrid)
+        self._node.sockets.forget(self.spec.interface, self.spec.family, self.spec.vrid, self._hear)
         for task in self._tasks.values():
             task.cancel()
         self._tasks.clear()
@@ -101,7 +108,7 @@ class Instance:
         self._admission = self._door()
         self._admission.succeed(old_door)
         if (old.interface, old.family, old.vrid) != (spec.interface, spec.family, spec.vrid):
-            self._node.sockets.forget(old.interface, old.family, old.vrid)
+            self._node.sockets.forget(old.interface, old.family, old.vrid, self._hear)
             self._node.sockets.listen(spec.interface, spec.family, spec.vrid, self._hear)
         below = (name_of(old), old.interface) == (name_of(spec), spec.interface)
         if old.virtual_mac and not (spec.virtual_mac and below):
@@ -114,12 +121,13 @@ class Instance:
     def look(self) -> None:
         """The node's interfaces or addresses changed: what does it mean for this instance?"""
         link = self._node.tables.links.get(self.spec.interface)
-        trouble = f"{self.spec.interface} does not exist" if link is None else link.trouble
+        trouble = f"{self.spec.interface} does not exist" if link is None else link.trouble or link.deaf
         self._fault(f"interface {self.spec.interface}", trouble)
         deaf = self._node.sockets.trouble(self.spec.interface, self.spec.family)
         self._fault("socket", f"no socket for adverts on {self.spec.interface}: {deaf}" if deaf else "")
         self._look_at_source()
         self._look_at_device(link)
+        self._look_at_strays()
         for virtual in self.spec.every_address:
             self._node.prepare(self._where(virtual))
         for tracker in self.spec.trackers:
@@ -134,6 +142,17 @@ class Instance:
             self.source = source
             self._owner.moved(self, source)
 
+    def _look_at_strays(self) -> None:
+        """Addresses that somebody else has put here: what is sent to them is taken beside the master."""
+        mine, strays = {virtual.address.ip for virtual in self.spec.every_address}, set[Place]()
+        if not self._holding:
+            here, places = {place.index for place in self.places()}, self._node.tables.foreign(mine)
+            strays = {p for p in places if p.index in here and not self._node.leases.holds(p)}
+        for place in strays - self._strays:
+            where = next(link.name for link in self._node.tables.links.values() if link.index == place.index)
+            self._node.say("vip.foreign", address=str(place.address), interface=where)
+        self._strays = frozenset(strays)
+
     def _look_at_device(self, parent: Link | None) -> None:
         """The interface with the virtual MAC: made when it is missing and can be."""
         if not self.spec.virtual_mac:
@@ -144,6 +163,9 @@ class Instance:
         trouble = self._node.virtual_macs.troubles.get(name, f"{name} is not there yet")
         if device is not None:
             trouble = "" if device.mac == mac_of(self.spec) else f"{name} is somebody else's: another MAC"
+            if self._holding and not device.up:
+                # Somebody has set it down, and the addresses on it answer nobody.
+                self._speak(up=True)
         self._fault(f"interface {name}", trouble)
 
     def _unmake(self, spec: InstanceSpec) -> None:
@@ -256,8 +278,19 @@ class Instance:
         if spec.virtual_mac and not self._holding:
             self._speak(up=True)
         self._holding = True
+        self._miss_interfaces()
         self._node.leases.hold(spec.name, self.places(), spec.lease)
         self._node.conflicts.watch(spec.name, self.by_interface(), self._twin())
+
+    def _miss_interfaces(self) -> None:
+        """A master without some of its addresses says so: an interface other than its own is no fault."""
+        links = self._node.tables.links
+        missing = frozenset(v for v in self.spec.every_address if self._where(v) not in links)
+        for virtual in missing - self._homeless:
+            where = self._where(virtual)
+            why = f"{where} does not exist"
+            self._node.say("vip.failed", address=str(virtual.address), interface=where, error=why)
+        self._homeless = missing
 
     def _twin(self) -> Twin | None:
         """The virtual MAC, as another master of the same virtual router has it too."""
@@ -270,6 +303,7 @@ class Instance:
         if self.spec.virtual_mac:
             self._speak(up=False)
         self._holding = False
+        self._homeless = frozenset()
         self._node.announcements.end(self.spec.name)
         self._node.leases.drop(self.spec.name)
         self._node.conflicts.watch(self.spec.name, {})
@@ -327,6 +361,11 @@ class Instance:
         """With everything that trackers add."""
         return effective_priority(self.spec.priority, [s.weight for s in self.standings.values()])
 
+    @property
+    def unjudged(self) -> frozenset[str]:
+        """The trackers that have said nothing yet."""
+        return frozenset(tracker.name for tracker in self._tasks) - self.standings.keys()
+
     def stand(self, name: str, now: Standing) -> None:
         """A tracked thing stands so."""
         before, priority = self.standings.get(name, Standing()), self.priority
@@ -339,6 +378,7 @@ class Instance:
         if self.priority != priority:
             self._say("vrrp.priority", priority=self.priority, before=priority, why=f"{name}: {now.why}")
             self._owner.reprioritised(self, self.priority)
+        self._owner.judged()
 
     def unstand(self, name: str) -> None:
         """A thing is tracked no more."""
@@ -364,11 +404,14 @@ class Instance:
         """Trackers that stay as they are go on undisturbed."""
         if old.interface != self.spec.interface:
             self._fault(f"interface {old.interface}", "")
+        kept = {tracker.name for tracker in self.spec.trackers}
         for tracker in set(old.trackers) - set(self.spec.trackers):
             task = self._tasks.pop(tracker, None)
             if task is not None:
                 task.cancel()
-            self.unstand(tracker.name)
+            # One that is only set otherwise stands as it stood until it has its first word again.
+            if tracker.name not in kept:
+                self.unstand(tracker.name)
         for tracker in self.spec.trackers:
             if tracker not in old.trackers:
                 self._track(tracker)

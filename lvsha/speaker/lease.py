@@ -26,6 +26,9 @@ RENEWALS = 4
 """How often a lease is renewed within its lifetime."""
 ARRIVAL, PAUSE = 1.0, 0.001
 """Seconds to wait for the kernel to deliver to a new address, and between two looks whether it does."""
+SOME = 64
+"""Addresses that are put, noted and told of in one turn of the event loop: with thousands of them adverts
+come in between, and the first are announced before the last are there."""
 
 
 class Listener(Protocol):
@@ -37,6 +40,9 @@ class Listener(Protocol):
         A process that was frozen wakes with leases that have run out. Whether it is still to have those
         addresses is for the election to say first, whose timers are due as well.
         """
+
+    def otherwise(self, places: Sequence[Place]) -> list[Place]:
+        """The same addresses of IPv6, on the same interfaces, with other prefix lengths."""
 
     def put(self, owner: str, places: Sequence[Place]) -> None:
         """These are here now and were not before."""
@@ -138,8 +144,15 @@ class Leases:
         now = asyncio.get_running_loop().time()
         wanted = self._lifetimes()
         due = [place for place, lifetime in wanted.items() if self._due(place, lifetime) <= now]
+        new = [place for place in due if self._put_at.get(place, float("-inf")) == float("-inf")]
+        # IPv6 has an address once on an interface. One that is there already, put by hand or by the settings
+        # before these, would keep its prefix length (inet6_addr_modify() in net/ipv6/addrconf.c), and be
+        # removed by nobody.
+        await self._remove(self._listener.otherwise(new))
         for lifetime in {wanted[place] for place in due}:
-            await self._put([place for place in due if wanted[place] == lifetime], lifetime)
+            alike = [place for place in due if wanted[place] == lifetime]
+            for start in range(0, len(alike), SOME):
+                await self._put(alike[start : start + SOME], lifetime)
         # What is wanted may have changed meanwhile.
         wanted = self._lifetimes()
         await self._remove([place for place in self._put_at if place not in wanted])
@@ -183,8 +196,10 @@ class Leases:
         if not places:
             return
         self._removing = frozenset(places)
-        refused = await self._addresses.remove(places)
-        self._removing = frozenset()
+        try:
+            refused = await self._addresses.remove(places)
+        finally:
+            self._removing = frozenset()
         for place in places:
             self._put_at.pop(place, None)
             if place in refused:
@@ -192,8 +207,9 @@ class Leases:
         self._listener.removed(places)
 
     def _tell(self, new: list[Place]) -> None:
+        some = frozenset(new)
         for owner, held in list(self._wanted.items()):
-            theirs = [place for place in held.places if place in new]
+            theirs = [place for place in held.places if place in some]
             if theirs:
                 self._listener.put(owner, theirs)
 
@@ -204,15 +220,17 @@ class Leases:
         self._put_at.pop(place, None)
 
     def _give_up(self, why: str) -> None:
+        """What was asked for may be done or not: all of it is asked for again, the removals too."""
         now = asyncio.get_running_loop().time()
         for place in self._lifetimes():
             self._refuse(place, why, now)
+            self._put_at[place] = float("-inf")
 
     def _due(self, place: Place, lifetime: int | None) -> float:
         """When an address is to be put again."""
-        put_at = self._put_at.get(place)
-        if put_at is None:
-            return self._refused.get(place, float("-inf"))
+        if place in self._refused:
+            return self._refused[place]
+        put_at = self._put_at.get(place, float("-inf"))
         if put_at == float("-inf") or self._put_for.get(place) != lifetime:
             # The kernel would take it away by the lease that it knows.
             return float("-inf")
@@ -223,7 +241,11 @@ class Leases:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        dues = [self._due(place, lifetime) for place, lifetime in self._lifetimes().items()]
+        wanted = self._lifetimes()
+        dues = [self._due(place, lifetime) for place, lifetime in wanted.items()]
+        if self._put_at.keys() - wanted.keys():
+            # The kernel did not say whether they are gone.
+            dues.append(asyncio.get_running_loop().time() + RETRY)
         first = min(dues, default=float("inf"))
         if first < float("inf"):
             self._timer = asyncio.get_running_loop().call_at(first, self._wake.set)

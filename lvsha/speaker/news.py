@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable, Sequence
 
-from lvsha.kernel.addresses import Addresses, Held, Place
+from lvsha.kernel.addresses import OURS, Addresses, Held, Place
 from lvsha.kernel.links import Link
 from lvsha.kernel.macvlan import Macvlans
 from lvsha.kernel.netlink import Netlink
@@ -75,7 +75,8 @@ class News:
     def everything(self, links: Sequence[Link], held: Sequence[Held]) -> None:
         """The whole state, looked at anew."""
         before = dict(self.node.tables.links)
-        wanted = [place for place in self.node.leases.held() if place not in {one.place for one in held}]
+        present = {one.place for one in held}
+        wanted = [place for place in self.node.leases.held() if place not in present]
         self.node.tables.fill(links, held)
         for name in set(before) - set(self.node.tables.links):
             self._bury(before[name])
@@ -102,7 +103,8 @@ class News:
                 return True
             case AddressChanged(held):
                 self.node.tables.address(held)
-                return not self.node.leases.holds(held.place)
+                # Nobody sends from an address that was put here.
+                return held.mark != OURS and not self.node.leases.holds(held.place)
             case AddressGone(held):
                 self.node.tables.unaddress(held)
                 return not self._lost(held.place)
@@ -161,6 +163,10 @@ class News:
     def _overslept(self, seconds: float) -> None:
         for shell in list(self._shells()):
             shell.overslept(seconds)
+
+    def otherwise(self, places: Sequence[Place]) -> list[Place]:
+        """The same addresses of IPv6, on the same interfaces, with other prefix lengths."""
+        return self.node.tables.otherwise(places)
 
     def put(self, owner: str, places: Sequence[Place]) -> None:
         """Addresses are here that were not before: announce them."""

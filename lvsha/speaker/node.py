@@ -82,6 +82,16 @@ class Tables:
         """
         return [place for place, one in self._held.items() if one.mark == OURS or place in known]
 
+    def otherwise(self, places: Iterable[Place]) -> list[Place]:
+        """The same addresses of IPv6, on the same interfaces, with other prefix lengths."""
+        wanted = {(p.address.ip.packed, p.index): p for p in places if p.address.version == 6}
+        found = self._held if wanted else ()
+        return [one for one in found if wanted.get((one.address.ip.packed, one.index), one) != one]
+
+    def foreign(self, addresses: Collection[Address]) -> list[Place]:
+        """Where somebody else has put any of these addresses, as far as the kernel knows by whom."""
+        return [p for p, one in self._held.items() if one.mark != OURS and p.address.ip in addresses]
+
     def present(self, address: Address) -> bool:
         """Whether the machine has an address, on any interface."""
         return any(place.address.ip == address for place in self._held)

@@ -14,15 +14,16 @@ import signal
 from pathlib import Path
 from typing import IO
 
-from lvsha.errors import LvshaError, StateError, UnavailableError
+from lvsha.errors import KernelError, LvshaError, StateError, UnavailableError
 from lvsha.kernel.addresses import NETLINK_ROUTE, Addresses
 from lvsha.kernel.links import Links
 from lvsha.kernel.netlink import Netlink
-from lvsha.kernel.watch import Missed, Watch
+from lvsha.kernel.watch import Watch
 from lvsha.speaker import realtime
 from lvsha.speaker.loop import SpeakerLoop
 from lvsha.speaker.messages import Event, Report
 from lvsha.speaker.port import Port
+from lvsha.speaker.sight import Sight
 from lvsha.speaker.speaker import Speaker
 from lvsha.speaker.state import Files
 from lvsha.speaker.voice import log
@@ -76,10 +77,12 @@ class Process:
         self._pipe = pipe
         # What changes addresses is not to wait for what only looks at them.
         self._changing, self._looking = _netlink(), _netlink()
-        self._addresses, self._links = Addresses(self._looking), Links(self._looking)
         self._watch, self._announcer = Watch(), Announcer()
         self._files = Files(runtime)
         self._speaker = Speaker(self._changing, self._announcer, self._files, self)
+        self._sight = Sight(
+            self._watch, Links(self._looking), Addresses(self._looking), self._speaker.news, self._unseen
+        )
         self._port = Port(runtime / "speaker.sock", self._speaker)
 
     async def run(self) -> None:
@@ -88,12 +91,13 @@ class Process:
             self._loop.add_signal_handler(number, self._speaker.stopping.set)
         # A reload is the director's; whoever signals every process of this name does not mean to end one.
         self._loop.add_signal_handler(signal.SIGHUP, lambda: None)
-        self._loop.add_reader(self._watch.fileno(), self._read)
-        await self._look()
+        self._loop.add_reader(self._watch.fileno(), self._sight.read)
+        await self._sight.look()
         async with asyncio.TaskGroup() as tasks:
             eternal = [
                 tasks.create_task(self._speaker.news.node.leases.run(), name="leases"),
                 tasks.create_task(self._speaker.run(), name="grace"),
+                tasks.create_task(self._sight.run(), name="sight"),
                 tasks.create_task(self._speaker.news.node.directing.run(), name="directing"),
                 tasks.create_task(self._beat(), name="beat"),
                 tasks.create_task(self._collect(), name="collect"),
@@ -147,15 +151,10 @@ class Process:
             self.say("speaker.hindered", interface=None, error=why)
         realtime.calm()
 
-    def _read(self) -> None:
-        changes = self._watch.receive()
-        self._speaker.news.changed(changes)
-        if any(isinstance(change, Missed) for change in changes):
-            self._relook = self._loop.create_task(self._look(), name="look")
-
-    async def _look(self) -> None:
-        links, held = await self._links.observe(), await self._addresses.observe()
-        self._speaker.news.everything(links, held)
+    def _unseen(self, error: KernelError) -> None:
+        self.say(
+            "speaker.hindered", interface=None, error=f"changes were missed, and cannot be seen: {error}"
+        )
 
     async def _beat(self) -> None:
         while True:

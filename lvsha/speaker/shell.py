@@ -34,6 +34,9 @@ Address = IPv4Address | IPv6Address
 LATE = 0.05
 """Seconds by which an advert may be late, besides half an interval, before it is told."""
 QUIET = 10.0
+FIRST_WORDS = 15.0
+"""Seconds that a group waits at its start for the first words of its trackers."""
+UNJUDGED = "trackers have said nothing yet"
 
 _STATES = {
     State.INITIAL: messages.State.INIT,
@@ -84,6 +87,8 @@ class Shell:
         self._timer: asyncio.TimerHandle | None = None
         self._late_told = float("-inf")
         self._asking: asyncio.Task[None] | None = None
+        self._waits: asyncio.TimerHandle | None = None
+        """While the trackers are waited for."""
         self._loop = asyncio.get_running_loop()
         self.group = Group([instance.member() for instance in self.instances.values()], gated=gated)
 
@@ -111,6 +116,10 @@ class Shell:
     def start(self, advertised: float | None = None) -> None:
         """Begin; with the time of its last advert, as the master that it was."""
         now = self._loop.time()
+        if advertised is None and self._unjudged:
+            # Who takes over and is told then that it must not be master has cost its peers two failovers.
+            self._perform(self.group.hold(UNJUDGED, now))
+            self._waits = self._loop.call_later(FIRST_WORDS, self._wait_no_more)
         effects = self.group.start(now) if advertised is None else self.group.resume(advertised, now)
         self._perform(effects)
 
@@ -119,8 +128,9 @@ class Shell:
         self._perform(self.group.stop(self._loop.time()))
         for instance in self.instances.values():
             instance.close()
-        if self._asking is not None:
-            self._asking.cancel()
+        for timer in (self._asking, self._waits):
+            if timer is not None:
+                timer.cancel()
 
     def reconfigure(self, specs: Sequence[InstanceSpec]) -> None:
         """Other settings, or other instances."""
@@ -200,6 +210,21 @@ class Shell:
         """Adverts come from another address now."""
         if instance.spec.name in self.group.members:
             self._perform(self.group.readdress(instance.spec.name, source, self._loop.time()))
+
+    def judged(self) -> None:
+        """A tracker has had its word."""
+        if self._waits is not None and not self._unjudged:
+            self._wait_no_more()
+
+    @property
+    def _unjudged(self) -> bool:
+        return any(instance.unjudged for instance in self.instances.values())
+
+    def _wait_no_more(self) -> None:
+        if self._waits is not None:
+            self._waits.cancel()
+            self._waits = None
+            self.release(UNJUDGED)
 
     # --- what the director says -----------------------------------------------------------------
 
@@ -395,7 +420,7 @@ class Shell:
             why=self.why,
             priority=self.group.priority,
             master=None if master is None else str(master),
-            held=bool(self.group.holds),
+            held=bool(self.group.holds - {UNJUDGED}),
             faults=dict(instance.faults),
             weights={name: s.weight for name, s in instance.standings.items() if s.weight},
             addresses=tuple(str(virtual.address) for virtual in instance.spec.every_address),

@@ -55,10 +55,11 @@ class Sockets:
         self._hear.setdefault((interface, family), {})[vrid] = hear
         self._refresh(interface, family)
 
-    def forget(self, interface: str, family: int, vrid: int) -> None:
-        """Nobody is interested in this virtual router any more."""
+    def forget(self, interface: str, family: int, vrid: int, hear: Hear) -> None:
+        """`hear` is not interested in this virtual router any more; somebody else may be, since then."""
         listeners = self._hear.get((interface, family), {})
-        listeners.pop(vrid, None)
+        if listeners.get(vrid) == hear:
+            del listeners[vrid]
         if not listeners:
             self._hear.pop((interface, family), None)
         self._refresh(interface, family)

@@ -20,7 +20,7 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -160,10 +160,6 @@ class Speaker:
             answer = self._obey(command)
         except InputError as error:
             answer = Reply(id=command.id, ok=False, why=str(error))
-        except StateError as error:
-            # The command is in force; only a crash would forget it.
-            self._talk.say("state.unwritable", file="speaker.json", error=str(error))
-            answer = Reply(id=command.id)
         if answer is not None and command.id:
             self._talk.send(answer)
 
@@ -248,6 +244,7 @@ class Speaker:
         new = self._form(command)
         for shell in new:
             shell.start()
+        self._forget_holds(memory.held.keys() - names)
         self._node.directing.look()
         self._save()
         for shell in self._shells.values():
@@ -300,6 +297,12 @@ class Speaker:
         if self._given_up:
             shell.hold(RESIGNED)
         return shell
+
+    def _forget_holds(self, gone: Iterable[str]) -> None:
+        """An instance that is no more holds back nobody of the group that it was in."""
+        for name in gone:
+            for shell in self._shells.values():
+                shell.release(_by_hand(name))
 
     # --- what an operator or the director wants of one instance --------------------------------
     # Who asked is known to the director, so it is the director that says so.
@@ -393,8 +396,12 @@ class Speaker:
         self._save()
 
     def _save(self) -> None:
+        """Keep it, where that can be: the rest is in force all the same, and only a crash would forget it."""
         if self._memory is not None:
-            self._files.save(self._memory, tuple(self._shells))
+            try:
+                self._files.save(self._memory, tuple(self._shells))
+            except StateError as error:
+                self._talk.say("state.unwritable", file="speaker.json", error=str(error))
             for shell in self._shells.values():
                 shell.keep_time()
 

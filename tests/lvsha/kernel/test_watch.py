@@ -50,6 +50,14 @@ def test_the_carrier_is_told(lb1: Node, watch: Watch) -> None:
     wait_for(watch, lambda c: isinstance(c, LinkChanged) and c.link.usable)
 
 
+def test_an_interface_that_leaves_a_bridge_is_not_gone(lb1: Node, watch: Watch) -> None:
+    """The bridge's word about a port that it has no more says nothing of the interface."""
+    lb1.ip("link add br0 type bridge", "link set front master br0", "link set front nomaster", "link del br0")
+    seen: list[Change] = []
+    wait_for(watch, lambda c: seen.append(c) or (isinstance(c, LinkGone) and c.link.name == "br0"))  # type: ignore[func-returns-value]
+    assert [c.link.name for c in seen if isinstance(c, LinkGone)] == ["br0"]
+
+
 def test_an_interface_comes_and_goes(lb1: Node, watch: Watch) -> None:
     """An interface that is made or removed is told by name."""
     lb1.ip("link add test0 type veth peer name test1")

@@ -56,6 +56,17 @@ async def test_every_address_comes_once_before_any_comes_twice() -> None:
 
 
 @in_virtual_time
+async def test_addresses_that_come_later_do_not_wait_for_the_repeats_of_the_first() -> None:
+    """With an interval between frames, each is announced once before any is twice."""
+    wire = Wire()
+    announcements = made(wire)
+    for number in (1, 2, 3):
+        announcements.begin("x", [target(number)], Garp(repeat=3, delay=0, interval=0.01))
+    await asyncio.sleep(0.2)
+    assert wire.addresses == ["192.0.2.1", "192.0.2.2", "192.0.2.3"] * 3
+
+
+@in_virtual_time
 async def test_no_repeats_is_no_announcement() -> None:
     """`repeat = 0` sends no burst; a refresh goes out all the same."""
     wire = Wire()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from ipaddress import ip_interface
+from itertools import pairwise
 
 from lvsha.errors import KernelError
 from lvsha.kernel.addresses import Place
@@ -71,9 +73,15 @@ class Told:
         self.no: list[Place] = []
         self.before: Callable[[], None] = lambda: None
 
+        self.others: list[Place] = []
+
     def waking(self) -> None:
         """As `lease.Listener`."""
         self.before()
+
+    def otherwise(self, places: Sequence[Place]) -> list[Place]:
+        """As `lease.Listener`."""
+        return [o for o in self.others for p in places if (o.address.ip, o.index) == (p.address.ip, p.index)]
 
     def put(self, owner: str, places: Sequence[Place]) -> None:
         """As `lease.Listener`."""
@@ -297,3 +305,60 @@ async def test_an_address_that_does_not_arrive_is_told_of_all_the_same() -> None
         await leases.settled()
         assert loop.time() - begun < 0.1
         assert told.new == [("x", (SIX,))]
+
+
+@in_virtual_time
+async def test_with_thousands_of_addresses_others_have_their_turn() -> None:
+    """An advert is due every 10 ms: nothing that is done for 2,000 addresses takes longer than that."""
+    many = [Place(ip_interface(f"10.9.{n // 250}.{n % 250 + 1}/32"), 2) for n in range(2000)]
+    async with leasing() as (leases, kernel, told):
+        leases.hold("x", many, 2)
+        turns = [time.process_time()]
+        settled = asyncio.ensure_future(leases.settled())
+        while not settled.done():
+            await asyncio.sleep(0)
+            turns.append(time.process_time())
+        assert len(kernel.held) == 2000
+        assert [place for _, places in told.new for place in places] == many
+        assert max(after - before for before, after in pairwise(turns)) < 0.05
+
+
+@in_virtual_time
+async def test_the_same_address_of_another_length_goes_first() -> None:
+    """Over IPv6 the kernel would renew it as it is, and nobody would remove it."""
+    other = Place(ip_interface("2001:db8:1::100/128"), 2)
+    async with leasing() as (leases, kernel, told):
+        told.others = [other]
+        leases.hold("x", [SIX], 2)
+        await leases.settled()
+        assert kernel.calls == [("remove", (other,)), ("put", (SIX,))]
+        assert (told.gone, told.new) == ([other], [("x", (SIX,))])
+
+
+@in_virtual_time
+async def test_a_removal_without_an_answer_is_asked_for_again() -> None:
+    """An address that is given up while the kernel does not answer goes when it does."""
+    async with leasing() as (leases, kernel, told):
+        leases.hold("x", [A], None)
+        await leases.settled()
+        kernel.fail = True
+        leases.drop("x")
+        await asyncio.sleep(2.5)
+        kernel.fail = False
+        await asyncio.sleep(1.0)
+        assert (kernel.held, told.gone) == ({}, [A])
+
+
+@in_virtual_time
+async def test_what_may_have_been_put_is_removed() -> None:
+    """A put whose outcome nobody knows, and a role that is lost before the next: nothing stays."""
+    async with leasing() as (leases, kernel, _):
+        leases.hold("x", [A], None)
+        await asyncio.sleep(0)
+        kernel.held[A] = None
+        kernel.fail = True
+        await asyncio.sleep(0.5)
+        leases.drop("x")
+        kernel.fail = False
+        await asyncio.sleep(1.5)
+        assert kernel.held == {}

@@ -12,7 +12,7 @@ from lvsha.kernel.addresses import NETLINK_ROUTE, Place
 from lvsha.kernel.links import Link
 from lvsha.kernel.netlink import Netlink
 from lvsha.kernel.watch import LinkGone
-from lvsha.speaker.messages import State
+from lvsha.speaker.messages import Hold, State
 from lvsha.speaker.news import News
 from lvsha.speaker.spec import Garp
 from lvsha.wire.announce import Announcer
@@ -77,6 +77,19 @@ async def test_an_address_of_an_interface_that_is_gone_is_told_with_its_name(
     assert said == [("vip.removed", "vrrp4.51")]
 
 
+async def test_a_port_of_a_bridge_is_deaf_and_serves_again_when_it_is_none(pair: Pair) -> None:
+    """The bridge takes every advert: a backup would hear no master. Taken out, the interface is as before."""
+    lb1, lb2 = pair
+    await elect(pair)
+    lb2.node.ip("link add br0 type bridge", "link set front master br0")
+    fault = await lb2.become(State.FAULT)
+    assert fault.why == "public: front is a port of a bridge, which takes all that comes in by it"
+    lb2.node.ip("link set front nomaster", "link del br0")
+    await lb2.become(State.BACKUP)
+    await lb1.stop()
+    await lb2.become(State.MASTER)
+
+
 @pytest.mark.parametrize("lost", [["mtu 1200", "mtu 1500"], ["down", "up"]], ids=["too small", "down"])
 async def test_an_interface_without_ipv6_for_a_while_is_heard_on_again(
     pair: Pair, net: Network, lost: list[str]
@@ -110,6 +123,51 @@ async def test_an_address_that_somebody_removes_is_put_back(pair: Pair) -> None:
     await lb1.event("vip.added", since=mark)
     assert lb1.holds()
     assert (await lb1.status()).state is State.MASTER
+
+
+async def test_an_ipv6_address_that_is_there_with_another_prefix_length_is_taken_over(pair: Pair) -> None:
+    """Put by hand as /128, it is held as configured by the master, and gone when that has resigned."""
+    lb1, _ = pair
+    lb1.node.ip("addr add 2001:db8:1::100/128 dev front nodad")
+    vip = "2001:db8:1::100/64"
+    await lb1.configure(instance(vip, priority=200))
+    await lb1.become(State.MASTER)
+    await lb1.event("vip.added", address=vip)
+    assert (lb1.holds("2001:db8:1::100/128"), lb1.holds(vip)) == (False, True)
+    await lb1.configure()
+    await lb1.event("vip.removed", address=vip)
+    assert "2001:db8:1::100" not in lb1.node.run("ip", "-o", "address", "show", "dev", "front")
+
+
+@pytest.mark.parametrize("by_hand", [VIP, "192.0.2.100/32"])
+async def test_an_address_that_is_here_by_hand_beside_the_master_is_told(pair: Pair, by_hand: str) -> None:
+    """A backup that has it as well says so, once; a master's own, and what it gives up, is nobody else's."""
+    lb1, lb2 = pair
+    await elect(pair)
+    lb2.node.ip(f"addr add {by_hand} dev front")
+    told = await lb2.event("vip.foreign")
+    assert told.fields == {"address": by_hand, "interface": "front"}
+    lb2.node.ip(f"addr del {by_hand} dev front")
+    await lb1.ask(Hold(instance="public"))
+    await lb2.become(State.MASTER)
+    await lb1.event("vip.removed")
+    assert len([each for each in lb2.events if each.event == "vip.foreign"]) == 1
+    assert [each for each in lb1.events if each.event == "vip.foreign"] == []
+
+
+async def test_another_prefix_length_comes_without_a_moment_of_none(pair: Pair) -> None:
+    """A reload that changes a virtual address's prefix length leaves the master with it, over IPv6 too."""
+    lb1, _ = pair
+    for before, after in (("2001:db8:1::100/64", "2001:db8:1::100/128"), (VIP, "192.0.2.100/32")):
+        await lb1.configure(instance(before, priority=200))
+        await lb1.event("vip.added", address=before)
+        mark = len(lb1.events)
+        await lb1.configure(instance(after, priority=200))
+        await lb1.event("vip.added", since=mark, address=after)
+        await lb1.event("vip.removed", since=mark, address=before)
+        assert (lb1.holds(before), lb1.holds(after)) == (False, True)
+        await lb1.configure()
+        await lb1.event("vip.removed", since=mark, address=after)
 
 
 async def test_another_mac_is_announced(pair: Pair, net: Network) -> None:

@@ -9,16 +9,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface
+from typing import Any
 
 import pytest
 
 from lvsha.kernel.addresses import NETLINK_ROUTE, Held, Place
 from lvsha.kernel.links import Link
 from lvsha.kernel.netlink import Netlink
-from lvsha.speaker.messages import Failover, State
+from lvsha.speaker.messages import Failover, Hold, State
 from lvsha.speaker.news import News
 from lvsha.speaker.shell import Shell
-from lvsha.speaker.spec import InstanceSpec, VirtualAddress
+from lvsha.speaker.spec import InstanceSpec, ScriptTracker, VirtualAddress
 from lvsha.vrrp.packet import Advert, pack
 from lvsha.wire.advert import GROUP_4, AdvertSocket
 from lvsha.wire.announce import Announcer
@@ -267,6 +268,31 @@ async def test_who_keeps_its_addresses_does_not_resign(
     assert [(await each.status()).transitions for each in pair] == [1, 0]
 
 
+@pytest.mark.parametrize("grouped", [False, True], ids=["alone", "in one group"])
+async def test_instances_may_swap_their_router_ids(pair: Pair, grouped: bool) -> None:
+    """Both nodes are reloaded so: each instance hears its master under the id that another had before."""
+    lb1, lb2 = pair
+    there: dict[str, Any] = {"group": "front"} if grouped else {}
+
+    def two(priority: int, *vrids: int) -> list[InstanceSpec]:
+        one = instance(priority=priority, vrid=vrids[0], interval=1.0, **there)
+        return [
+            one,
+            replace(inside(priority), interface="front", vrid=vrids[1], interval=1.0, group=one.group),
+        ]
+
+    await lb1.configure(*two(200, 51, 52))
+    await lb2.configure(*two(100, 51, 52))
+    for name in ("public", "inside"):
+        await lb1.become(State.MASTER, name)
+        await lb2.become(State.BACKUP, name)
+    await lb1.configure(*two(200, 52, 53))
+    await lb2.configure(*two(100, 52, 53))
+    await asyncio.sleep(4.5)
+    assert [each.state for each in (await lb2.report()).instances] == [State.BACKUP, State.BACKUP]
+    assert [each.transitions for each in (await lb1.report()).instances] == [1, 1]
+
+
 async def test_who_moves_to_another_interface_resigns_on_the_old_one(pair: Pair) -> None:
     """The peer there takes over the addresses within a skew, not after three intervals."""
     lb1, lb2 = pair
@@ -307,6 +333,18 @@ async def test_members_come_and_go_in_a_group(pair: Pair) -> None:
     assert (status.state, status.transitions) == (State.MASTER, 1)
 
 
+async def test_a_held_instance_that_is_removed_holds_its_group_no_longer(pair: Pair) -> None:
+    """What was said of an instance ends with it; when it comes back, the director says it again."""
+    lb1, _ = pair
+    outside, within = group(200)
+    await lb1.configure(outside, within)
+    await lb1.become(State.MASTER, "inside")
+    await lb1.ask(Hold(instance="inside", why="work"))
+    await lb1.become(State.BACKUP)
+    await lb1.configure(outside)
+    await lb1.become(State.MASTER)
+
+
 async def test_an_instance_may_move_to_a_group(pair: Pair) -> None:
     """Put into a group, a lone master begins anew with its group."""
     lb1, _ = pair
@@ -317,6 +355,39 @@ async def test_an_instance_may_move_to_a_group(pair: Pair) -> None:
     await lb1.become(State.MASTER)
     await lb1.become(State.MASTER, "inside")
     assert {role.group for role in lb1.roles[-2:]} == {"front"}
+
+
+def scripted(*command: str, **settings: Any) -> InstanceSpec:
+    """The better node, as long as a program ends well."""
+    usual: dict[str, Any] = {"name": "script", "interval": 0.1, "timeout": 5.0, "user": "root"}
+    return instance(priority=200, trackers=(ScriptTracker(command=command, **(usual | settings)),))
+
+
+async def test_a_node_hears_its_trackers_before_it_takes_over(pair: Pair) -> None:
+    """A node that begins, and is slow to find out that it must not be master, has not been it meanwhile."""
+    lb1, lb2 = pair
+    await lb2.configure(LOW)
+    await lb2.become(State.MASTER)
+    await lb1.configure(scripted("/bin/sh", "-c", "sleep 1; exit 1"))
+    await lb1.become(State.FAULT)
+    assert {role.state for role in lb1.roles} == {State.BACKUP, State.FAULT}
+    await lb1.configure()
+    await lb1.configure(scripted("/bin/sh", "-c", "sleep 1"))
+    await lb1.become(State.MASTER)
+
+
+async def test_a_tracker_that_is_set_otherwise_stands_until_its_next_word(pair: Pair) -> None:
+    """A reload that changes how a failed tracker is watched makes no master of this node for a moment."""
+    lb1, _ = pair
+    failing = "/bin/sh", "-c", "sleep 1; exit 1"
+    await lb1.configure(scripted(*failing))
+    await lb1.become(State.FAULT)
+    mark = len(lb1.roles)
+    await lb1.configure(scripted(*failing, interval=0.2))
+    await asyncio.sleep(1.5)
+    assert {role.state for role in lb1.roles[mark:]} == {State.FAULT}
+    await lb1.configure(instance(priority=200))
+    await lb1.become(State.MASTER)
 
 
 async def test_two_masters_are_told_apart_and_settle(pair: Pair, net: Network) -> None:

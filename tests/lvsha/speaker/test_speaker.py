@@ -14,6 +14,7 @@ from lvsha.kernel.netlink import Netlink
 from lvsha.speaker.messages import (
     Configure,
     Event,
+    Failover,
     Hold,
     Ready,
     Release,
@@ -27,7 +28,7 @@ from lvsha.speaker.spec import ServiceTracker
 from lvsha.speaker.state import Files
 from lvsha.wire.announce import Announcer
 from tests.lab.network import Network
-from tests.lab.speaker import HIGH, LOW, Pair, elect, hearing, instance
+from tests.lab.speaker import HIGH, LOW, Pair, Speaking, elect, hearing, instance
 
 pytestmark = pytest.mark.net
 
@@ -214,6 +215,48 @@ async def test_what_is_tracked_no_more_is_forgotten(pair: Pair) -> None:
     await lb1.start()
     await lb1.become(State.MASTER)
     assert (await lb1.status()).faults == {}
+
+
+def unwritable(node: Speaking) -> None:
+    """Nothing can be kept any more in the runtime directory, as when its file system is full."""
+    for name in ("speaker.json.new", "speaker.beat.new"):
+        (node.runtime / name).mkdir()
+
+
+async def test_who_cannot_keep_anything_resigns_all_the_same(pair: Pair) -> None:
+    """A speaker whose director stays away resigns, and lives, where the runtime directory is full."""
+    lb1, _ = pair
+    await lb1.configure(HIGH, grace=0.5)
+    await lb1.become(State.MASTER)
+    unwritable(lb1)
+    lb1.beats = lb1.ready = False
+    await lb1.become(State.BACKUP)
+    pid = (await lb1.report()).pid
+    assert pid == lb1.pid
+    await lb1.event("state.unwritable", file="speaker.json")
+
+
+async def test_who_cannot_keep_anything_hands_over_all_the_same(pair: Pair) -> None:
+    """The hand-over is answered, and ends: when the peer dies, this node is master again."""
+    lb1, lb2 = pair
+    await elect(pair)
+    unwritable(lb1)
+    assert (await lb1.ask(Failover(instance="public"))).ok
+    await lb2.become(State.MASTER)
+    await lb2.kill()
+    await lb1.become(State.MASTER)
+
+
+async def test_who_cannot_keep_anything_goes_on_after_a_crash(pair: Pair) -> None:
+    """A speaker that was killed comes back as master, although it can write nothing."""
+    lb1, _ = pair
+    await lb1.configure(instance(priority=200, interval=1.0))
+    await lb1.become(State.MASTER)
+    unwritable(lb1)
+    await lb1.kill()
+    await lb1.start()
+    status = await lb1.status()
+    assert (status.state, status.why[:7]) == (State.MASTER, "resumed")
 
 
 async def test_who_is_told_to_stop_hears_nothing_more(net: Network, tmp_path: Path) -> None:

@@ -66,6 +66,20 @@ async def test_the_address_moves_with_its_mac(pair: Pair, net: Network, vip: str
 
 
 @pytest.mark.parametrize("vip", [VIP, VIP6])
+async def test_who_sets_it_down_does_not_silence_the_master(pair: Pair, net: Network, vip: str) -> None:
+    """Set down by hand, a master's macvlan is up again, and its address answers."""
+    lb1, _ = pair
+    await elect(pair, vip)
+    family = 6 if ":" in vip else 4
+    with hearing(net["client"], family) as ears:
+        lb1.node.ip(f"link set vrrp{family}.51 down")
+        await ears.next()
+        await ears.next()
+    assert "UP" in links(lb1)[f"vrrp{family}.51"]["flags"]  # type: ignore[operator]
+    assert reaches(net["client"], vip.partition("/")[0])
+
+
+@pytest.mark.parametrize("vip", [VIP, VIP6])
 async def test_a_master_hears_another_one_of_the_same_mac(pair: Pair, vip: str) -> None:
     """Two masters speak from one virtual MAC, which each of them has up: the better one is heard."""
     lb1, lb2 = pair
