@@ -21,9 +21,11 @@ import resource
 import sys
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime
 from ipaddress import IPv4Address
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from bench.failover import KEEPALIVED, LVSHA
 from tests.lab.director import Director, directing
@@ -32,10 +34,13 @@ from tests.lab.process import Process, call, spawn
 
 HAS_IPVS = Path("/proc/net/ip_vs").exists()
 FIRST = IPv4Address("10.1.0.0")
+SETTLE = 10.0
+"""Seconds after the last program was started until the count begins."""
 
 
 def burn(_: list[str]) -> None:
     """Use a processor."""
+    print('{"event": "burning"}', flush=True)
     while True:
         pass
 
@@ -57,8 +62,8 @@ def listen(argv: list[str]) -> None:
     asyncio.run(serve())
 
 
-def services(count: int) -> str:
-    """Services of a hundred servers each, every server checked once a second."""
+def services(count: int, every: float) -> str:
+    """Services of a hundred servers each, every server checked each `every` seconds."""
     lines = []
     for start in range(0, count, 100):
         name = f"s{start // 100}"
@@ -67,13 +72,15 @@ def services(count: int) -> str:
         )
         lines.append(
             f'[services.{name}]\naddress = "192.0.2.101"\nport = {start // 100 + 1}\nmode = "nat"\n'
-            f'check = {{ kind = "tcp", interval = "1s", timeout = "900ms" }}\nservers = [{members}]\n'
+            f'check = {{ kind = "tcp", interval = "{every:g}s", timeout = "900ms" }}\nservers = [{members}]\n'
         )
     return "".join(lines)
 
 
 @contextlib.asynccontextmanager
-async def lvsha(interval: float, servers: int, directory: Path) -> AsyncIterator[list[Director]]:
+async def lvsha(
+    interval: float, servers: int, every: float, directory: Path
+) -> AsyncIterator[list[Director]]:
     """A pair of lvsha whose directors check thousands of servers."""
     async with contextlib.AsyncExitStack() as stack:
         net = await stack.enter_async_context(topology(directors=2, servers=1))
@@ -88,7 +95,7 @@ async def lvsha(interval: float, servers: int, directory: Path) -> AsyncIterator
         await directors[0].event("role.changed", role="master", within=120)
         # Not before: who has no IPVS and needs it does not become master.
         for each in directors:
-            await each.reload(LVSHA.format(interval=interval) + services(servers))
+            await each.reload(LVSHA.format(interval=interval) + services(servers, every))
         yield directors
 
 
@@ -110,13 +117,18 @@ async def keepalived(interval: float, directory: Path) -> AsyncIterator[list[Pro
             await process.stop()
 
 
-async def measure(minutes: float, interval: float, servers: int, *, alone: bool) -> None:
+async def measure(minutes: float, interval: float, servers: int, every: float, *, alone: bool) -> None:
     """Run the pairs under load and count."""
     with TemporaryDirectory() as home:
+        beside: contextlib.AbstractAsyncContextManager[list[Process]]
         beside = contextlib.nullcontext([]) if alone else keepalived(interval, Path(home))
-        async with lvsha(interval, servers, Path(home)) as ours, beside as theirs:
-            await asyncio.sleep(5)
+        async with lvsha(interval, servers, every, Path(home)) as ours, beside as theirs:
+            watchers = await watching(ours, interval)
             burners = [await call(None, "bench.calm:burn") for _ in range(2 * (os.cpu_count() or 1))]
+            for burner in burners:
+                await burner.event("burning")
+            # To start a program stops a guest of one's own for longer than a master-down interval.
+            await asyncio.sleep(SETTLE)
             marks = [await d.mark() for d in ours]
             lines = [len(p.output) + len(p.errors) for p in theirs]
             began = time.monotonic()
@@ -130,14 +142,27 @@ async def measure(minutes: float, interval: float, servers: int, *, alone: bool)
             mine = sum(count_ours(d, m) for d, m in zip(ours, marks, strict=True))
             other = None if alone else sum(count_theirs(p, n) for p, n in zip(theirs, lines, strict=True))
             report(took, interval, servers, mine, other, ours)
+            explain(ours, marks, watchers)
+
+
+async def watching(directors: list[Director], interval: float) -> list[Process]:
+    """Who tells of the machine's own stalls, and of the silences at both ends of the wire."""
+    count = os.cpu_count() or 1
+    processors = [await call(None, "bench.stalls:canary", str(n), "0.005") for n in range(count)]
+    ends = [
+        await call(d.node, "bench.stalls:hear", "front", "192.0.2.1", str(2 * interval)) for d in directors
+    ]
+    for each in (*processors, *ends):
+        await each.event("watching")
+    return [*processors, *ends]
 
 
 async def reprogram(director: Director) -> None:
-    """Change a weight ten times a second."""
+    """Change the weights of a service's servers, a hundred, again and again."""
     weight = 1
     while True:
         weight = 3 - weight
-        body = {"target": "s0/s0-7", "kind": "weight", "weight": weight}
+        body = {"target": "s0/*", "kind": "weight", "weight": weight}
         await director.ask("POST", "/v1/overrides", body)
         await asyncio.sleep(0.1)
 
@@ -178,15 +203,45 @@ def report(
     )
 
 
+def explain(directors: list[Director], marks: list[int], watchers: list[Process]) -> None:
+    """What the machine and the wire did, and what stood around each transition, on standard error."""
+    told = sorted((e for w in watchers for e in w.events if "at" in e), key=lambda e: float(e["at"]))
+    worst = [
+        max((e["seconds"] for e in told if e["event"] == kind), default=0.0) for kind in ("stall", "silence")
+    ]
+    print(
+        f"  the machine kept its highest priority waiting for {worst[0] * 1000:.1f} ms at worst; the longest "
+        f"silence of the master on the wire that was over 2 intervals: {worst[1] * 1000:.1f} ms",
+        file=sys.stderr,
+    )
+    for director, mark in zip(directors, marks, strict=True):
+        assert director.process is not None
+        for event in director.process.events[mark:]:
+            if event["event"] == "vrrp.state":
+                surround(f"{director.node} is {event['state']}: {event['why']}", event["timestamp"], told)
+
+
+def surround(title: str, timestamp: str, told: list[dict[str, Any]]) -> None:
+    """A transition and what was told within a second of it."""
+    print(f"  {timestamp} {title}", file=sys.stderr)
+    at = datetime.fromisoformat(timestamp).timestamp()
+    for event in told:
+        if abs(event["at"] - at) < 1:
+            print(f"    {event['at'] - at:+.3f} s {event}", file=sys.stderr)
+
+
 def main() -> None:
     """Measure once."""
     parser = argparse.ArgumentParser(description="False alarms under load, beside keepalived.")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--interval", type=float, default=0.01)
     parser.add_argument("--servers", type=int, default=2000)
+    parser.add_argument("--every", type=float, default=1, help="seconds between two checks of a server")
     parser.add_argument("--alone", action="store_true", help="no keepalived beside it")
     options = parser.parse_args()
-    asyncio.run(measure(options.minutes, options.interval, options.servers, alone=options.alone))
+    asyncio.run(
+        measure(options.minutes, options.interval, options.servers, options.every, alone=options.alone)
+    )
 
 
 if __name__ == "__main__":

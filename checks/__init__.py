@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from checks.base import Check, Outcome, ProbeError, run
+from checks.lag import lag
 from checks.settings import SettingsError
 
 _WHERE = {
@@ -46,4 +47,4 @@ class _Kinds(Mapping[str, type[Any]]):
 KINDS: Mapping[str, type[Any]] = _Kinds()
 """The kinds of check by name. Each is a frozen, hashable dataclass that satisfies `Check`."""
 
-__all__ = ["KINDS", "Check", "Outcome", "ProbeError", "SettingsError", "run"]
+__all__ = ["KINDS", "Check", "Outcome", "ProbeError", "SettingsError", "lag", "run"]

@@ -14,13 +14,17 @@ always tells what was tried and how far it got:
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import ssl
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+
+from checks.lag import patience
+
+TELLING = 0.1
+"""Seconds that a deadline was put off for the detail to tell of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +71,21 @@ def trying(what: str) -> None:
 async def run(check: Check, address: str, port: int, timeout: float) -> Outcome:  # noqa: ASYNC109
     """Probe the target once within `timeout` seconds. Never raises but CancelledError.
 
+    Seconds in which this process did not get to its sockets are not held against the target (`lag`).
     An unforeseen exception is a failed probe too, and says its type: one server's strange answer
     must not end the checks of all the others.
     """
     trail = _Trail()
     trail.text = f"{type(check).__name__.lower()} check of {endpoint(address, port)}"
     token = _trail.set(trail)
-    deadline = asyncio.timeout(timeout)
+    deadline = patience(timeout)
     try:
         async with deadline:
             return await check.probe(address, port)
     except TimeoutError as error:
         # ETIMEDOUT, the kernel's own patience, is a TimeoutError as well.
-        late = f"no answer within {timeout:g} s"
-        return Outcome(ok=False, detail=f"{trail.text}: {late if deadline.expired() else reason(error)}")
+        why = _too_late(timeout, deadline.granted) if deadline.expired else reason(error)
+        return Outcome(ok=False, detail=f"{trail.text}: {why}")
     except ProbeError as error:
         return Outcome(ok=False, detail=f"{trail.text}: {error}")
     except OSError as error:
@@ -89,6 +94,11 @@ async def run(check: Check, address: str, port: int, timeout: float) -> Outcome:
         return Outcome(ok=False, detail=f"{trail.text}: {type(error).__name__}: {quote(str(error))}")
     finally:
         _trail.reset(token)
+
+
+def _too_late(timeout: float, granted: float) -> str:
+    more = f" and {granted:.1f} s more, for this machine was busy" if granted > TELLING else ""
+    return f"no answer within {timeout:g} s{more}"
 
 
 _REASONS = {

@@ -128,6 +128,9 @@ class _Program:
 
     def __init__(self, process: subprocess.Popen[bytes], most: int) -> None:
         self.process = process
+        # Who starts it may precede others; this one is an ordinary one.
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, process.pid, max(0, os.getpriority(os.PRIO_PROCESS, 0)))
         self.output = bytearray()
         self.over = asyncio.Event()
         """It has ended, or has written too much."""

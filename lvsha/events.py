@@ -193,6 +193,13 @@ _EVENTS = (
     _event("server.added", _INFO, _SERVER, "The configuration has a new server."),
     _event("server.removed", _INFO, _SERVER, "The configuration no longer has this server."),
     _event(
+    _alert(
+        "checks.late",
+        _WARNING,
+        "seconds interval probes",
+        "This machine has no time for all its probes: one began so late, and servers are judged that much later.",
+    ),
+    _event("checks.on_time", _INFO, "probes", "Probes begin when they are due again."),
         "server.weight",
         _INFO,
         f"{_SERVER} before after why",

@@ -6,6 +6,9 @@ One task a target. A probe starts `interval` after the previous one started, or
 thousand checks that began together from staying together. The first probes of a set are
 spread a little for the same reason, but never by more than an interval.
 
+Where there are more probes than the processor has time for they wait for each other (`pace`), and the bound
+is that much longer.
+
 The monitor owns the schedule and the deadline, a probe owns its conversation, and the verdict
 (`lvsha.health`) belongs to the caller.
 """
@@ -17,8 +20,10 @@ import random
 from collections.abc import Awaitable, Callable, Iterable
 
 import checks
+from lvsha.daemon.pace import Pace
 from lvsha.desired import Target
 from lvsha.health import Health
+from lvsha.log import emit
 
 Report = Callable[[Target, checks.Outcome], Health]
 """Takes a result and answers with the health that follows from it."""
@@ -44,6 +49,7 @@ class Monitor:
         self._dice = dice or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._group: asyncio.TaskGroup | None = None
         self._tasks: dict[Target, asyncio.Task[None]] = {}
+        self._pace = Pace()
 
     @property
     def targets(self) -> frozenset[Target]:
@@ -74,8 +80,22 @@ class Monitor:
         begin = loop.time() + delay
         while True:
             await asyncio.sleep(begin - loop.time())
+            await self._turn(begin, target.check.interval)
             outcome = await self._probe(target)
             health = self._report(target, outcome)
             check = target.check
             pause = check.interval if health.settled else check.fast_interval
             begin = max(begin + pause * (1 - check.jitter * self._dice.random()), loop.time())
+
+    async def _turn(self, due: float, interval: float) -> None:
+        """Wait where the machine has no time for another probe yet."""
+        loop = asyncio.get_running_loop()
+        at = self._pace.admit(loop.time(), checks.lag().recent)
+        if at > loop.time():
+            await asyncio.sleep(at - loop.time())
+        now = loop.time()
+        match self._pace.began(now, now - due, interval):
+            case True:
+                emit("checks.late", seconds=round(now - due, 3), interval=interval, probes=len(self._tasks))
+            case False:
+                emit("checks.on_time", probes=len(self._tasks))

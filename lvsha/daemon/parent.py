@@ -51,6 +51,9 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 UNUSED = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM)
 """They mean something to other programs and nothing here, and would end who does not catch them."""
 
+NICE = -10
+"""Before ordinary programs: a director that waits for a processor judges late, and is itself missed."""
+
 Body = Callable[[int], int]
 """What a child does with the writing end of its pipe; its result is its exit status."""
 
@@ -106,6 +109,7 @@ class Parent:
 
     def run(self) -> int:
         """Start the director and serve until told to stop."""
+        _precede()
         reader, writer = socket.socketpair()
         reader.setblocking(False)
         writer.setblocking(False)
@@ -346,3 +350,10 @@ class Parent:
             os.kill(child.pid, signal.SIGKILL)
             os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         self._reap()
+
+
+def _precede() -> None:
+    """Take precedence, for the children too, unless whoever starts it has said otherwise (`Nice=`)."""
+    with contextlib.suppress(OSError):
+        if os.getpriority(os.PRIO_PROCESS, 0) == 0:
+            os.setpriority(os.PRIO_PROCESS, 0, NICE)

@@ -12,6 +12,7 @@ import pytest
 
 from checks import Check, Outcome, ProbeError, run
 from checks.base import endpoint, quote, reason, trying
+from tests.lab.virtual import in_virtual_time, spend
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,23 @@ async def test_outcome_is_passed_on() -> None:
 async def test_deadline() -> None:
     """A deadline that cuts a probe off is told together with the last step."""
     assert await once(None) == "step two: no answer within 0.05 s"
+
+
+@in_virtual_time
+async def test_a_busy_machine_is_told() -> None:
+    """A deadline that was put off because nothing could run says so: the reader may mistrust the verdict."""
+
+    class Busy:
+        """Keeps the loop for itself, and is not answered."""
+
+        async def probe(self, _address: str, _port: int) -> Outcome:
+            """Never ends."""
+            spend(2.0)
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    outcome = await run(Busy(), "192.0.2.1", 80, 1)
+    assert outcome.detail.endswith(": no answer within 1 s and 2.0 s more, for this machine was busy")
 
 
 async def test_deadline_before_any_step() -> None:

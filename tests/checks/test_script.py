@@ -48,6 +48,17 @@ def descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+async def test_it_is_an_ordinary_process(probe: Probe) -> None:
+    """Whoever runs the checks may precede others; a check's program does not."""
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    os.setpriority(os.PRIO_PROCESS, 0, -10)
+    try:
+        outcome = await probe(shell("sleep 0.1; nice"), 80)
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, before)
+    assert outcome.detail.endswith(r"wrote '0\n'")
+
+
 async def test_exit_status(probe: Probe) -> None:
     """The exit status is the verdict."""
     outcome = await probe(shell("echo fine"), 80)

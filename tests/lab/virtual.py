@@ -49,6 +49,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Seconds since the loop was made, as far as its timers know."""
         return self._hurried.now
 
+    def spend(self, seconds: float) -> None:
+        """Let so much time pass in which the loop does not turn: somebody has the processor."""
+        self._hurried.now += seconds
+
+
+def spend(seconds: float) -> None:
+    """Let so much time pass on the running loop, which is a virtual one, without its turning."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    loop.spend(seconds)
+
 
 def in_virtual_time(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
     """Run a test (its fixtures are not asynchronous) on such a loop."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from ipaddress import ip_address
@@ -13,10 +13,11 @@ import pytest
 import checks
 from lvsha.daemon import monitor
 from lvsha.daemon.monitor import Monitor, probe
+from lvsha.daemon.pace import LATE
 from lvsha.desired import Target
 from lvsha.health import Health
 from tests.lab.services import CHECK
-from tests.lab.virtual import in_virtual_time
+from tests.lab.virtual import in_virtual_time, spend
 
 QUICK = replace(CHECK, interval=0.02, fast_interval=0.005, rise=2, fall=3, jitter=0.0)
 
@@ -194,3 +195,36 @@ async def test_a_probe_is_bounded_by_its_timeout() -> None:
         release.set()
     assert not outcome.ok
     assert "127.0.0.1" in outcome.detail
+
+
+@in_virtual_time
+async def test_more_probes_than_there_is_time_for_wait_for_each_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Asked for twice what it can do, the loop says so and is on time for everything else again."""
+    ward = Ward()
+
+    async def hard(target: Target) -> checks.Outcome:
+        with checks.lag():
+            await asyncio.sleep(0)
+            spend(0.002)
+            return await ward.probe(target)
+
+    async def until(condition: Callable[[], bool]) -> None:
+        while not condition():
+            ward.news.clear()
+            await ward.news.wait()
+
+    said = ""
+
+    def told() -> bool:
+        nonlocal said
+        said += capsys.readouterr().out
+        return "checks.late" in said
+
+    ward.monitor = Monitor(ward.report, probe=hard)
+    often = [Target(replace(QUICK, interval=0.2), ip_address(f"10.0.0.{n}"), 80) for n in range(1, 201)]
+    async with asyncio.timeout(60), running(ward.monitor, often):
+        await until(told)
+        assert checks.lag().recent > LATE
+        await until(lambda: checks.lag().recent < LATE / 2)

@@ -52,12 +52,13 @@ def busy(pid: int) -> float:
 
 
 @contextmanager
-def family(director: str, speaker: str, tmp_path: Path, **environment: str) -> Iterator[Family]:
+def family(
+    director: str, speaker: str, tmp_path: Path, *, nice: int = 0, **environment: str
+) -> Iterator[Family]:
     """A parent whose children behave as they are told."""
     env = os.environ | {"FAMILY_MARK": str(tmp_path / "mark")} | environment
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.lab.family", director, speaker], stdout=subprocess.PIPE, env=env
-    )
+    argv = ["nice", "-n", str(nice), sys.executable, "-m", "tests.lab.family", director, speaker]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, env=env)
     # What never comes is not waited for: without the parent its output ends.
     end = threading.Timer(30, process.kill)
     end.start()
@@ -90,6 +91,15 @@ def test_a_child_that_dies_is_started_again(tmp_path: Path, name: str) -> None:
         f.until("alive", name=name)
         assert f.end() == 0
         assert not [e for e in f.said if e["event"] == "process.exited" and e["process"] == other]
+
+
+@pytest.mark.parametrize(("given", "taken"), [(0, parent.NICE), (5, 5)])
+def test_the_family_precedes_others_unless_told_otherwise(tmp_path: Path, given: int, taken: int) -> None:
+    """Parent and children are scheduled before ordinary programs, or as whoever starts them says."""
+    with family("good", "good", tmp_path, nice=given) as f:
+        child = int(f.until("alive", name="speaker")["pid"])
+        assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in (f.process.pid, child)] == [taken, taken]
+        f.end()
 
 
 def test_a_child_that_keeps_dying_is_started_ever_more_slowly(tmp_path: Path) -> None:
