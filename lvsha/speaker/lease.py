@@ -27,8 +27,8 @@ RENEWALS = 4
 ARRIVAL, PAUSE = 1.0, 0.001
 """Seconds to wait for the kernel to deliver to a new address, and between two looks whether it does."""
 SOME = 64
-"""Addresses that are put, noted and told of in one turn of the event loop: with thousands of them adverts
-come in between, and the first are announced before the last are there."""
+"""Addresses that are put or removed, noted and told of in one turn of the event loop: with thousands of them
+adverts come in between, the first are announced before the last are there, and who loses them stops."""
 
 
 class Listener(Protocol):
@@ -149,15 +149,25 @@ class Leases:
         # before these, would keep its prefix length (inet6_addr_modify() in net/ipv6/addrconf.c), and be
         # removed by nobody.
         await self._remove(self._listener.otherwise(new))
-        for lifetime in {wanted[place] for place in due}:
-            alike = [place for place in due if wanted[place] == lifetime]
-            for start in range(0, len(alike), SOME):
-                await self._put(alike[start : start + SOME], lifetime)
+        put = [p for lifetime in set(wanted.values()) for p in await self._put_all(due, wanted, lifetime)]
+        await self._arrive(put)
         # What is wanted may have changed meanwhile.
         wanted = self._lifetimes()
         await self._remove([place for place in self._put_at if place not in wanted])
 
-    async def _put(self, places: list[Place], lifetime: int | None) -> None:
+    async def _put_all(
+        self, due: list[Place], wanted: dict[Place, int | None], lifetime: int | None
+    ) -> list[Place]:
+        """Those of the due that are put for so long; the new ones of them that have to arrive."""
+        alike, new = [place for place in due if wanted[place] == lifetime], list[Place]()
+        for start in range(0, len(alike), SOME):
+            if start and self._wake.is_set():
+                # Something else is wanted, perhaps none of the rest: it is looked at anew.
+                break
+            new += await self._put(alike[start : start + SOME], lifetime)
+        return new
+
+    async def _put(self, places: list[Place], lifetime: int | None) -> list[Place]:
         refused = await self._addresses.put(places, lifetime)
         now = asyncio.get_running_loop().time()
         new = []
@@ -170,31 +180,38 @@ class Leases:
                 new.append(place)
             self._put_at[place], self._put_for[place] = now, lifetime
             self._refused.pop(place, None)
-        await self._arrive(new)
+        # For those of IPv4 nobody has to be asked, which may take its time on a busy machine.
+        self._tell([place for place in new if place.address.version == 4])
+        return [place for place in new if place.address.version == 6]
 
     async def _arrive(self, new: list[Place]) -> None:
-        """Tell of new addresses, of each as soon as packets for it are taken in.
+        """Tell of new addresses of IPv6, of each as soon as packets for it are taken in.
 
         Whoever is told of one announces it. What comes for it too early is forwarded to where it was, with
         a redirect to the sender, who believes that until the next announcement.
         """
         clock = asyncio.get_running_loop().time
         deadline = clock() + ARRIVAL
-        # For those of IPv4 nobody has to be asked, which may take its time on a busy machine.
-        self._tell([place for place in new if place.address.version == 4])
-        new = [place for place in new if place.address.version == 6]
         while new:
-            late = await self._addresses.elsewhere(new) if clock() < deadline else frozenset()
-            self._tell([place for place in new if place not in late])
+            some, rest = new[:SOME], new[SOME:]
+            late = await self._addresses.elsewhere(some) if clock() < deadline else frozenset()
+            here = [place for place in some if place not in late]
+            self._tell(here)
             wanted = self._lifetimes()
-            new = [place for place in new if place in late and place in wanted]
-            if new:
+            new = [place for place in (*rest, *late) if place in wanted]
+            if here:
+                deadline = clock() + ARRIVAL
+            elif new:
                 # The kernel's worker needs a processor, and this may be one of real-time priority.
                 await asyncio.sleep(PAUSE)
 
     async def _remove(self, places: list[Place]) -> None:
-        if not places:
-            return
+        for start in range(0, len(places), SOME):
+            if start and self._wake.is_set():
+                break
+            await self._take_away(places[start : start + SOME])
+
+    async def _take_away(self, places: list[Place]) -> None:
         self._removing = frozenset(places)
         try:
             refused = await self._addresses.remove(places)

@@ -324,6 +324,22 @@ async def test_with_thousands_of_addresses_others_have_their_turn() -> None:
 
 
 @in_virtual_time
+async def test_who_loses_thousands_of_addresses_puts_no_more_of_them() -> None:
+    """A role that is lost while they are put: the rest never comes, and those that came go."""
+    many = [Place(ip_interface(f"10.9.{n // 250}.{n % 250 + 1}/32"), 2) for n in range(2000)]
+    async with leasing() as (leases, kernel, told):
+        leases.hold("x", many, 2)
+        kernel.gate.clear()
+        await asyncio.sleep(0.1)
+        leases.drop("x")
+        kernel.gate.set()
+        await leases.settled()
+        put = {place for what, places in kernel.calls if what == "put" for place in places}
+        assert len(put) < 200
+        assert (kernel.held, set(told.gone)) == ({}, put)
+
+
+@in_virtual_time
 async def test_the_same_address_of_another_length_goes_first() -> None:
     """Over IPv6 the kernel would renew it as it is, and nobody would remove it."""
     other = Place(ip_interface("2001:db8:1::100/128"), 2)
