@@ -6,7 +6,8 @@
     nft    and IPVS with nf_tables    both are there             QEMU (User-Mode Linux has no nf_tables)
 
 A suite that finds no kernel fails and says what to install: a skipped test is not a passed one. The
-environment variable LVSHA_LAB_KERNEL (native, uml or qemu) takes the choice away.
+environment variable LVSHA_LAB_KERNEL (native, uml or qemu) takes the choice away. LVSHA_LAB_UML may name the
+program of a User-Mode Linux of one's own, with as many processors as the host (`uml_smp.config`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from enum import StrEnum
 from pathlib import Path
 
 CHOICE = "LVSHA_LAB_KERNEL"
+OWN_UML = "LVSHA_LAB_UML"
 
 
 class Kind(StrEnum):
@@ -62,7 +64,7 @@ def look() -> AtHand:
         root=root,
         ipvs=ipvs or Path("/proc/net/ip_vs").exists(),
         nftables=root and _succeeds("nft", "list", "tables"),
-        uml=shutil.which("linux.uml") is not None,
+        uml=shutil.which(uml()) is not None,
         qemu=qemu_kernel() is not None and vng() is not None,
     )
 
@@ -94,6 +96,16 @@ def title(kind: Kind, release: str) -> str:
 def native_title() -> str:
     """The running kernel for the eye."""
     return title(Kind.NATIVE, platform.release())
+
+
+def uml() -> str:
+    """The program of User-Mode Linux: one's own, or Debian's."""
+    return os.environ.get(OWN_UML, "linux.uml")
+
+
+def own_uml() -> bool:
+    """Whether it is one's own."""
+    return OWN_UML in os.environ
 
 
 def qemu_kernel() -> Path | None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.lab.client import start_client
-from tests.lab.kernel import AtHand, Kind, NoKernelError, choose
+from tests.lab.kernel import OWN_UML, AtHand, Kind, NoKernelError, choose, own_uml, uml
 from tests.lab.network import Network, topology
 from tests.lab.servers import real_server
 
@@ -55,6 +55,14 @@ def test_no_kernel_is_an_error_with_advice(
     """A suite without a kernel says what it looked for and what to do."""
     with pytest.raises(NoKernelError, match=advice):
         choose(suite, at_hand, wanted)
+
+
+def test_the_operator_may_bring_a_user_mode_linux(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment names another program than Debian's, and that it is one's own is known."""
+    monkeypatch.delenv(OWN_UML, raising=False)
+    assert (uml(), own_uml()) == ("linux.uml", False)
+    monkeypatch.setenv(OWN_UML, "/opt/linux")
+    assert (uml(), own_uml()) == ("/opt/linux", True)
 
 
 @pytest.fixture
