@@ -145,6 +145,10 @@ class AddAddress:
     It is one that the kernel does not choose by itself as the source of what the server begins: of scope
     host (IPv4, inet_select_addr() in net/ipv4/devinet.c), or deprecated, which comes after every other
     address of its scope (IPv6, RFC 6724 section 5 rule 3).
+
+    Without `nodad` an address of IPv6 is tentative, and nobody can listen there, until a work queue has run:
+    on `lo` and tunnels too, which are not probed for duplicates (addrconf_dad_start() in
+    net/ipv6/addrconf.c). What is started right after a set-up would fail on a busy machine.
     """
 
     address: str
@@ -153,7 +157,7 @@ class AddAddress:
     @property
     def command(self) -> tuple[str, ...]:
         """What to run."""
-        source = ("preferred_lft", "0") if ":" in self.address else ("scope", "host")
+        source = ("preferred_lft", "0", "nodad") if ":" in self.address else ("scope", "host")
         return ("ip", "address", "add", self._whole, "dev", self.device, *source)
 
     @property

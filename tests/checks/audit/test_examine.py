@@ -83,7 +83,7 @@ def test_a_director_has_it_on_the_wire_as_well() -> None:
     assert wrong(director, ready(addresses=on_the_wire + on_lo)) == []
     assert [f.commands for f in wrong(director, ready(addresses=on_the_wire))] == [
         [f"ip address add {FOUR}/32 dev lo scope host"],
-        [f"ip address add {SIX}/128 dev lo preferred_lft 0"],
+        [f"ip address add {SIX}/128 dev lo preferred_lft 0 nodad"],
     ]
     assert [f.stops for f in wrong(DR, ready(addresses=on_the_wire + on_lo))] == [True, True]
 

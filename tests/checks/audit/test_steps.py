@@ -54,7 +54,7 @@ STEPS: list[tuple[Step, str, str]] = [
     ),
     (
         AddAddress("2001:db8::100", "t1"),
-        "ip address add 2001:db8::100/128 dev t1 preferred_lft 0",
+        "ip address add 2001:db8::100/128 dev t1 preferred_lft 0 nodad",
         "ip address del 2001:db8::100/128 dev t1",
     ),
 ]

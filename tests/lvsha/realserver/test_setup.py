@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from checks.audit import Preparation
+from checks.audit.steps import AddAddress
 from lvsha.errors import KernelError, StateError
 from lvsha.realserver import persist
 from lvsha.realserver.record import Record, load
@@ -135,12 +136,24 @@ def sender_of_question(net: Network, rs1: Node) -> str:
 
 def test_ipv6_is_still_by_itself(net: Network, rs1: Node, state: Path) -> None:
     """Neighbour discovery answers for no address on lo; for those who know the way it is there."""
-    rs1.ip(f"address add {SIX}/128 dev lo")
+    # As `ip` adds it without `nodad`, nobody can listen there before a work queue of the kernel has run.
+    rs1.ip(f"address add {SIX}/128 dev lo nodad")
     assert not arrives(net, SIX)
     done(rs1, DR, state)
     assert not arrives(net, SIX)
     net["client"].ip(f"neighbour replace {SIX} lladdr {hardware(rs1)} dev front")
     assert arrives(net, SIX)
+
+
+def test_the_addresses_can_be_listened_on_at_once(rs1: Node) -> None:
+    """A server that starts right after finds both: the kernel holds back none to see if it is a duplicate."""
+    for vip in DR.vips:
+        step = AddAddress(vip, "lo")
+        rs1.run(*step.command)
+        family = socket.AF_INET6 if ":" in vip else socket.AF_INET
+        with rs1.entered(), socket.socket(family, socket.SOCK_DGRAM) as server:
+            server.bind((vip, 9999))
+        assert "tentative" not in rs1.run("ip", "address", "show", "dev", "lo")
 
 
 def test_the_address_is_no_source(rs1: Node, state: Path) -> None:
