@@ -33,9 +33,10 @@ def instance(priority: int, *, virtual_mac: bool) -> InstanceSpec:
         interface="front.7",
         vrid=71,
         priority=priority,
-        interval=0.5,
+        # So that a guest which does not get its processor for half a second is no failover.
+        interval=1.0,
         addresses=(address,),
-        lease=3,
+        lease=6,
         virtual_mac=virtual_mac,
     )
 
