@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from ipaddress import IPv4Address, IPv6Address
 
 from lvsha.speaker.spec import GatewayTracker
@@ -43,17 +44,26 @@ async def ask(gateway: Address, interface: str | None, sequence: int, within: fl
     loop.add_reader(echo.fileno(), readable.set)
     try:
         echo.send(gateway, sequence)
-        async with asyncio.timeout(within):
-            while True:
-                await readable.wait()
-                readable.clear()
-                reply = echo.receive()
-                if reply is not None and (reply.source, reply.sequence) == (gateway, sequence):
-                    return ""
-    except TimeoutError:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                while not _answered(echo, gateway, sequence):
+                    await readable.wait()
+                    readable.clear()
+                return ""
+        # A process that was held up finds its time over and the answer there.
+        if _answered(echo, gateway, sequence):
+            return ""
         return f"{gateway} did not answer an echo request within {within:g} s"
     except OSError as error:
         return f"{gateway}: {error.strerror}"
     finally:
         loop.remove_reader(echo.fileno())
         echo.close()
+
+
+def _answered(echo: EchoSocket, gateway: Address, sequence: int) -> bool:
+    """Whether the answer is among what waits."""
+    while (reply := echo.receive()) is not None:
+        if (reply.source, reply.sequence) == (gateway, sequence):
+            return True
+    return False
