@@ -20,6 +20,7 @@ from lvsha.config.settings.machine import (
     StateConfig,
     SyncConfig,
 )
+from lvsha.config.settings.notify import NotifyConfig
 from lvsha.config.settings.services import (
     CheckConfig,
     NamedServer,
@@ -53,6 +54,7 @@ __all__ = [
     "KeyAuth",
     "NamedServer",
     "NodeConfig",
+    "NotifyConfig",
     "Passage",
     "PasswordAuth",
     "PeerConfig",

@@ -14,11 +14,12 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from checks import KINDS
-from lvsha.config import words
+from lvsha.config import keepalived, words
 from lvsha.config.problems import Finding, KeyPath, did_you_mean, error
 from lvsha.config.schema import NAMED, SINGLE
 from lvsha.config.schema.checks import CheckTable, table
 from lvsha.config.schema.machine import NodeEntry
+from lvsha.config.schema.notify import NotifyTable
 from lvsha.config.schema.services import NamedServerTable, ServerTable, ServiceTable
 from lvsha.config.schema.values import Table, is_name, shown
 from lvsha.config.schema.vrrp import VrrpTable
@@ -66,6 +67,7 @@ class Written:
     checks: dict[str, CheckTable] = field(default_factory=dict)
     services: dict[str, WrittenService] = field(default_factory=dict)
     vrrp: dict[str, VrrpTable] = field(default_factory=dict)
+    notify: dict[str, NotifyTable] = field(default_factory=dict)
 
 
 def decode(document: Mapping[str, Any], findings: Findings) -> Written:
@@ -97,7 +99,8 @@ def _unknown(document: Mapping[str, Any]) -> Iterable[Finding]:
     known = {*SINGLE, *NAMED, "include"}
     for section in document:
         if section not in known:
-            hint = did_you_mean(section, known) or f"known here: {', '.join(sorted(known))}"
+            near = keepalived.hint(section) or did_you_mean(section, known)
+            hint = near or f"known here: {', '.join(sorted(known))}"
             yield error((section,), "is not a known table", hint)
 
 
@@ -114,6 +117,8 @@ def _entry(written: Written, section: str, name: str, value: Any, findings: Find
             _keep(written.servers, name, read_table(NamedServerTable, value, path, findings))
         case "vrrp":
             _keep(written.vrrp, name, read_table(VrrpTable, value, path, findings))
+        case "notify":
+            _keep(written.notify, name, read_table(NotifyTable, value, path, findings))
         case _:
             _keep(written.nodes, name, read_table(NodeEntry, value, path, findings))
 
@@ -173,7 +178,8 @@ def read_check(value: Any, path: KeyPath, findings: Findings) -> CheckTable | No
     if not isinstance(kind, str) or kind not in KINDS:
         kinds = f"one of {', '.join(sorted(KINDS))}"
         message = "is missing" if kind is None else f"must be {kinds}, not {shown(kind)}"
-        hint = did_you_mean(kind, KINDS) if isinstance(kind, str) else f"it is {kinds}"
+        near = isinstance(kind, str) and (keepalived.hint(kind) or did_you_mean(kind, KINDS))
+        hint = near or ("" if isinstance(kind, str) else f"it is {kinds}")
         findings.add(error((*path, "kind"), message, hint))
         return None
     return read_table(table(kind), value, path, findings)

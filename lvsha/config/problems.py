@@ -106,7 +106,10 @@ def spell(path: KeyPath) -> str:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint that names the nearest known word, or nothing."""
     # A word beyond any real name's length would make the comparison slow, and near to nothing.
-    near = difflib.get_close_matches(word, list(known), n=1) if len(word) <= 64 else []
+    if len(word) > 64:
+        return ""
+    words = list(known)
+    near = difflib.get_close_matches(word, words, n=1) or difflib.get_close_matches(word.lower(), words, n=1)
     return f"did you mean {near[0]}?" if near else ""
 
 

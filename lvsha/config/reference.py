@@ -46,6 +46,7 @@ TABLES = (
     ("track: process", "ProcessTrack"),
     ("track: gateway", "GatewayTrack"),
     ("track: service", "ServiceTrack"),
+    ("[notify.NAME]", "NotifyTable"),
 )
 """Heading and model of each table, in the order of the document."""
 

@@ -22,6 +22,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from lvsha.config import keepalived
 from lvsha.config.lines import key_lines
 from lvsha.config.problems import Finding, KeyPath, Problem, spell
 from lvsha.config.schema.values import short, shown
@@ -256,10 +257,13 @@ def _syntax(error: tomllib.TOMLDecodeError, text: str) -> Unreadable:
     found = _AT.search(str(error))
     line = int(found[1]) if found and found[1] else max(1, len(text.splitlines()))
     message = short(str(error)[: found.start()] if found else str(error), 200)
-    return Unreadable(f"is not TOML: {message[:1].lower()}{message[1:]}", _syntax_hint(message), line)
+    hint = _syntax_hint(message, "".join(text.split("\n")[line - 1 : line]))
+    return Unreadable(f"is not TOML: {message[:1].lower()}{message[1:]}", hint, line)
 
 
-def _syntax_hint(message: str) -> str:
+def _syntax_hint(message: str, line: str) -> str:
+    if keepalived.is_its_file(line):
+        return "that is a line of keepalived.conf; a file of lvsha's is in TOML, see the examples in conf/"
     if "Invalid value" in message:
         return "texts, addresses and durations stand in quotes"
     if "Cannot overwrite" in message or "twice" in message:

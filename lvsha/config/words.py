@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from lvsha.config import keepalived
 from lvsha.config.problems import Finding, KeyPath, did_you_mean, error, spell
 from lvsha.config.schema.values import short, shown, sort_of
 
@@ -112,7 +113,8 @@ def _meaning(where: KeyPath, around: object, known: Known) -> str:
 
 def _nearest(where: KeyPath, around: object, known: Known) -> str:
     fields = _fields(around, known)
-    hint = did_you_mean(str(where[-1]), fields) if where else ""
+    word = str(where[-1]) if where else ""
+    hint = keepalived.hint(word) or did_you_mean(word, fields)
     return hint or (f"known here: {', '.join(sorted(fields))}" if fields else "")
 
 

@@ -19,6 +19,7 @@ _TOLD_AGAIN = {
     "vrrp.refused": "vrrp.{instance}: adverts of {source} are refused: {detail}",
     "vrrp.forged": "vrrp.{instance}: adverts of {source} fail authentication: {detail}",
     "vrrp.unsent": "vrrp.{instance}: adverts cannot be sent: {error}",
+    "vrrp.link_lost": "vrrp.{instance}: {detail}: the directors do not hear each other by it",
 }
 _CLAIMED = "vip.conflict"
 _WORDS = _TOLD_AGAIN | {_CLAIMED: "{address} on {interface} is claimed by {mac} too"}

@@ -9,7 +9,7 @@ from lvsha.config import Config
 
 AT_RESTART = {"api": "socket, group and metrics address", "state": "directories"}
 """Sections that are read at the start only: a reload says that a restart is needed."""
-TABLES = ("services", "servers", "checks", "vrrp", "nodes")
+TABLES = ("services", "servers", "checks", "vrrp", "notify", "nodes")
 
 
 def differences(old: Config, new: Config) -> list[str]:

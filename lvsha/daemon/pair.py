@@ -55,7 +55,13 @@ Healthy = Callable[[str], int | None]
 class Pair:
     """The link to the speaker, and the roles of this node's instances."""
 
-    def __init__(self, config: Config, healthy: Healthy, mastered: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        healthy: Healthy,
+        mastered: Callable[[], None] = lambda: None,
+        moved: Callable[[RoleChange], None] = lambda _: None,
+    ) -> None:
         self.roles: dict[str, RoleChange] = {}
         self._shown: dict[str, RoleChange] = {}
         """What was told of them."""
@@ -65,6 +71,9 @@ class Pair:
         self._healthy = healthy
         self._mastered = mastered
         """Called when this node has become master of an instance."""
+        self._moved = moved
+        """Called when an instance stands somewhere else, as that is told."""
+        self._parted = asyncio.Event()
         self._faulted = asyncio.Event()
         self._memory = Memory(config.state.directory)
         self._held = self._memory.holds()
@@ -91,6 +100,10 @@ class Pair:
         """Whether every instance of this node has a fault."""
         states = {self.roles[n].state if n in self.roles else State.INIT for n in self.instances}
         return states == {State.FAULT}
+
+    async def parted(self) -> None:
+        """Return once the speaker is gone, and what it said last has been heard."""
+        await self._parted.wait()
 
     async def fault(self) -> None:
         """Return when the fault of some instance has begun, or is over, since the last call."""
@@ -226,12 +239,14 @@ class Pair:
     async def _hear(self, message: object) -> None:
         match message:
             case Connected():
+                self._parted.clear()
                 emit("speaker.connected")
                 await self._tell_all()
             case Disconnected(why):
                 # A speaker that was told to stop has let go of every instance before it goes.
                 if any(role.state is not State.INIT for role in self.roles.values()):
                     emit("speaker.lost", error=why)
+                self._parted.set()
             case RoleChange():
                 self._changed(message)
             case Event(event=name, fields=fields):
@@ -299,6 +314,7 @@ class Pair:
         role = self._role(self._shown)
         if role is not before:
             emit("role.changed", role=role.value, before=before.value, why=change.why)
+        self._moved(change)
 
 
 def _pass_on(name: str, fields: Mapping[str, object]) -> None:

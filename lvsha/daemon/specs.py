@@ -60,6 +60,8 @@ def spec(vrrp: VrrpConfig) -> InstanceSpec:
         preempt=vrrp.preempt,
         preempt_delay=vrrp.preempt_delay,
         start_delay=vrrp.start_delay,
+        carrier_delay=vrrp.carrier_delay,
+        needs_carrier=vrrp.needs_carrier,
         accept=vrrp.accept,
         checksum=Checksum(vrrp.checksum),
         peers=vrrp.peers if vrrp.unicast else (),

@@ -30,6 +30,7 @@ from lvsha.daemon.control import Controller
 from lvsha.daemon.differences import differences
 from lvsha.daemon.director import Director
 from lvsha.daemon.drains import Drains
+from lvsha.daemon.heralds import Heralds
 from lvsha.daemon.memory import Memory
 from lvsha.daemon.monitor import Monitor
 from lvsha.daemon.pair import Pair
@@ -53,6 +54,10 @@ FIRST_VERDICTS = 15.0
 """Seconds after which the gate opens although some servers are not judged yet."""
 PEERS_WORDS = 2.0
 """Seconds from the start after which the gate opens although a peer has not been heard."""
+SPEAKERS_END = 0.5
+"""Seconds in which the end of a speaker that the parent has stopped before is noticed here."""
+LAST_WORDS = 5.0
+"""Seconds that programs which are told of changes have at the end."""
 API_AGAIN = 5.0
 """Seconds before it is tried again to serve the API."""
 
@@ -137,7 +142,8 @@ class Supervisor:
             lambda: source_nat.share,
             collisions=lambda: (self._collisions.seen, len(self._collisions.known)),
         )
-        self._pair = Pair(config, self._director.in_service, self._takeover.began)
+        self._heralds = Heralds(config)
+        self._pair = Pair(config, self._director.in_service, self._takeover.began, self._heralds.moved)
         self._drains = Drains(self._director, self._reconciler)
         count = counter(lambda: self._director.config, self._reconciler.see)
         self._peers = Peers(
@@ -192,6 +198,7 @@ class Supervisor:
                 self._start(group)
                 await self._stop.wait()
                 emit("daemon.stopping", why="told to stop")
+                await self._say_goodbye()
                 for task in self._tasks:
                     task.cancel()
             self._table.close()
@@ -211,6 +218,7 @@ class Supervisor:
             "settings": self._keep_settings(),
             "rules": rules.watch(self._reconciler.look),
             "pair": self._pair.run(),
+            "heralds": self._heralds.run(),
             "come back": self._come_back(),
             "takeover": self._takeover.run(),
             "room": self._room.run(),
@@ -224,6 +232,17 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn_reload(group))
         # The parent has had it wait: before this it would have ended the process.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])
+
+    async def _say_goodbye(self) -> None:
+        """The parent has stopped the speaker first: that this node has let go is told as well."""
+        if not (self._director.config.notify and self._director.config.vrrp):
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SPEAKERS_END):
+                await self._pair.parted()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS):
+                await self._heralds.idle()
 
     async def _serve_api(self, api: ApiConfig) -> None:
         await _serve(str(api.socket), lambda: listen.serve(app.build(self._control), api.socket, api.group))
@@ -342,6 +361,7 @@ class Supervisor:
         self._monitor.follow(self._director.targets)
         if config.vrrp:
             self._want_speaker(config)
+        self._heralds.reconfigure(config)
         await self._pair.reconfigure(config)
         if not config.vrrp:
             # Not before it has let go of every instance: its end would be a loss.

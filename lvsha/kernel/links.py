@@ -24,6 +24,7 @@ _IFLA_IFNAME = 3
 _IFLA_MTU = 4
 _IFLA_LINKINFO = 18
 _IFLA_INFO_SLAVE_KIND = 4
+_IFLA_CARRIER_UP_COUNT = 47
 
 _IFF_UP = 0x1
 _IFF_RUNNING = 0x40
@@ -47,6 +48,8 @@ class Link:
     """It has a carrier."""
     port_of: str = ""
     """The kind of interface that it is a part of (`bridge`, `bond`, `vrf`); empty: it stands for itself."""
+    carriers: int = 0
+    """How often it has got a carrier."""
 
     @property
     def usable(self) -> bool:
@@ -107,6 +110,7 @@ def link(body: bytes) -> Link:
         bool(flags & _IFF_UP),
         bool(flags & _IFF_RUNNING and flags & _IFF_LOWER_UP),
         _port_of(found.get(_IFLA_LINKINFO, b"")),
+        attributes.number(found, _IFLA_CARRIER_UP_COUNT, 0),
     )
 
 

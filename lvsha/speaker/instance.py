@@ -19,6 +19,7 @@ from lvsha.kernel.addresses import Place
 from lvsha.kernel.links import Link
 from lvsha.speaker import trackers
 from lvsha.speaker.announce import Target
+from lvsha.speaker.carrier import Carrier
 from lvsha.speaker.conflicts import Twin
 from lvsha.speaker.node import Node
 from lvsha.speaker.spec import Hmac, InstanceSpec, InterfaceTracker, Password, Tracker, VirtualAddress
@@ -34,6 +35,8 @@ Address = IPv4Address | IPv6Address
 
 QUIET = 10.0
 """Seconds between two reports of one kind: what is heard can be forged and must not flood a log."""
+LATER = 0.1
+"""Seconds beyond that after which something is surely said again."""
 
 _NO_LINK = (errno.ENODEV, errno.ENXIO, errno.ENETDOWN)
 """An advert that cannot be sent for want of an interface is no news: that it is gone was told."""
@@ -49,6 +52,9 @@ class Owner(Protocol):
 
     def faulty(self, instance: Instance, name: str, bad: bool) -> None:
         """Something without which the instance may not be master failed, or is well again."""
+
+    def reworded(self) -> None:
+        """What is wrong with an instance is something else now."""
 
     def reprioritised(self, instance: Instance, priority: int) -> None:
         """Trackers made this the priority."""
@@ -79,6 +85,11 @@ class Instance:
         """Addresses of others that were told of."""
         self._homeless: frozenset[VirtualAddress] = frozenset()
         """Addresses to be held for whose interface is not there, as far as that was told."""
+        self._carrier = Carrier()
+        self._again: asyncio.TimerHandle | None = None
+        """When the carrier counts, or it is to be said once more that there is none."""
+        self._cut_off = ""
+        """What is wrong with an interface that needs no carrier."""
         self._tasks: dict[Tracker, asyncio.Task[None]] = {}
         self._quiet: dict[str, tuple[float, int]] = {}
 
@@ -97,6 +108,7 @@ class Instance:
         self.release()
         self._unmake(self.spec)
         self._node.sockets.forget(self.spec.interface, self.spec.family, self.spec.vrid, self._hear)
+        self._look_again(None)
         for task in self._tasks.values():
             task.cancel()
         self._tasks.clear()
@@ -104,6 +116,8 @@ class Instance:
     def respec(self, spec: InstanceSpec) -> None:
         """Other settings, from now on."""
         old, self.spec = self.spec, spec
+        if old.interface != spec.interface:
+            self._carrier, self._cut_off = Carrier(), ""
         old_door = self._admission
         self._admission = self._door()
         self._admission.succeed(old_door)
@@ -121,8 +135,8 @@ class Instance:
     def look(self) -> None:
         """The node's interfaces or addresses changed: what does it mean for this instance?"""
         link = self._node.tables.links.get(self.spec.interface)
-        trouble = f"{self.spec.interface} does not exist" if link is None else link.trouble or link.deaf
-        self._fault(f"interface {self.spec.interface}", trouble)
+        # Not as a tracker of the same interface is called, which may stand otherwise.
+        self._fault(f"link {self.spec.interface}", self._trouble(link))
         deaf = self._node.sockets.trouble(self.spec.interface, self.spec.family)
         self._fault("socket", f"no socket for adverts on {self.spec.interface}: {deaf}" if deaf else "")
         self._look_at_source()
@@ -133,6 +147,44 @@ class Instance:
         for tracker in self.spec.trackers:
             if isinstance(tracker, InterfaceTracker):
                 self._look_at_interface(tracker)
+
+    def _trouble(self, link: Link | None) -> str:
+        """What keeps the instance's own interface from being of use; empty: nothing."""
+        new = self._carrier.see(link, asyncio.get_running_loop().time())
+        self._look_again(None)
+        if link is None:
+            return f"{self.spec.interface} does not exist"
+        if not self.spec.needs_carrier:
+            self._tell_of_link(link)
+            return link.deaf
+        return link.trouble or link.deaf or self._unsettled(new=new)
+
+    def _tell_of_link(self, link: Link) -> None:
+        if link.trouble:
+            # What is sent meanwhile the kernel takes, and throws away.
+            self._tell_quietly("vrrp.link_lost", "", detail=link.trouble)
+            self._look_again(asyncio.get_running_loop().time() + QUIET + LATER)
+        elif self._cut_off:
+            self._say("vrrp.link_back")
+            self._quiet.pop("vrrp.link_lost ", None)
+        self._cut_off = link.trouble
+
+    def _unsettled(self, *, new: bool) -> str:
+        """Why the carrier does not count yet; it is looked at again when it does."""
+        delay, loop = self.spec.carrier_delay, asyncio.get_running_loop()
+        due = self._carrier.settled_at(delay)
+        if loop.time() >= due:
+            return ""
+        self._look_again(due)
+        if new:
+            self._say("vrrp.settling", seconds=delay)
+        return f"{self.spec.interface} has had its carrier for less than {delay:g} s"
+
+    def _look_again(self, when: float | None) -> None:
+        """At that time, if nothing makes it look before; None: not by itself."""
+        if self._again is not None:
+            self._again.cancel()
+        self._again = None if when is None else asyncio.get_running_loop().call_at(when, self.look)
 
     def _look_at_source(self) -> None:
         source = self._node.tables.source(self.spec, self._node.virtual)
@@ -394,6 +446,8 @@ class Instance:
             self.faults.pop(name, None)
         if (known is None) == bool(why):
             self._owner.faulty(self, name, bool(why))
+        elif known != (why or None):
+            self._owner.reworded()
 
     def _track(self, tracker: Tracker) -> None:
         task = trackers.start(tracker, self.spec.interface, lambda now: self.stand(tracker.name, now))
@@ -403,7 +457,7 @@ class Instance:
     def _retrack(self, old: InstanceSpec) -> None:
         """Trackers that stay as they are go on undisturbed."""
         if old.interface != self.spec.interface:
-            self._fault(f"interface {old.interface}", "")
+            self._fault(f"link {old.interface}", "")
         kept = {tracker.name for tracker in self.spec.trackers}
         for tracker in set(old.trackers) - set(self.spec.trackers):
             task = self._tasks.pop(tracker, None)

@@ -174,6 +174,8 @@ class RoleChange:
     why: str
     at: float
     """Seconds since the epoch."""
+    priority: int = 0
+    """With everything that trackers add."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -201,6 +201,12 @@ class Shell:
         why, now = f"{instance.spec.name}: {name}", self._loop.time()
         self._perform(self.group.fault(why, now) if bad else self.group.clear(why, now))
 
+    def reworded(self) -> None:
+        """What is wrong with an instance is something else now."""
+        if self.group.state is State.FAULT:
+            self.why = self._reason(self.why)
+            self._loop.call_soon(self._changed, self)
+
     def reprioritised(self, instance: Instance, priority: int) -> None:
         """Trackers made this the priority."""
         if instance.spec.name in self.group.members:
@@ -400,7 +406,14 @@ class Shell:
     def roles(self) -> list[RoleChange]:
         """How every instance stands."""
         return [
-            RoleChange(instance=name, group=i.spec.group, state=self.state, why=self.why, at=self.since)
+            RoleChange(
+                instance=name,
+                group=i.spec.group,
+                state=self.state,
+                why=self.why,
+                at=self.since,
+                priority=self.group.priority,
+            )
             for name, i in self.instances.items()
         ]
 

@@ -205,6 +205,10 @@ class InstanceSpec:
     preempt: bool = True
     preempt_delay: float = 0.0
     start_delay: float = 0.0
+    carrier_delay: float = 0.0
+    """After the interface has got its carrier, so long in fault."""
+    needs_carrier: bool = True
+    """An interface that is down or has no carrier is a fault."""
     accept: bool = True
     checksum: Checksum = Checksum.PSEUDO_HEADER
     peers: tuple[Address, ...] = ()

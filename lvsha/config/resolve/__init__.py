@@ -16,6 +16,7 @@ from lvsha.config.decode import Findings, Written
 from lvsha.config.problems import did_you_mean, error
 from lvsha.config.resolve import passages
 from lvsha.config.resolve.checks import Checks
+from lvsha.config.resolve.notify import notices
 from lvsha.config.resolve.peer import peer
 from lvsha.config.resolve.services import Draft, Servers, Services
 from lvsha.config.resolve.vrrp import Instance, Instances, overrides
@@ -71,6 +72,7 @@ def resolve(written: Written, node: str, files: tuple[Path, ...], findings: Find
         checks=checks.named,
         services={name: draft.config for name, draft in services.items()},
         vrrp={name: instance.config for name, instance in on.get(node, {}).items()},
+        notify=notices(written.notify),
         speaker=_speaker(_single(written, SpeakerTable)),
         files=files,
     )

@@ -143,6 +143,8 @@ class Instances:
             preempt=table.preempt,
             preempt_delay=table.preempt_delay,
             start_delay=table.start_delay,
+            carrier_delay=table.carrier_delay,
+            needs_carrier=table.needs_carrier,
             accept=table.accept,
             checksum="plain" if table.checksum in ("plain", "rfc9568") else "pseudo-header",
             unicast=table.unicast,

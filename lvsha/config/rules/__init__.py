@@ -10,7 +10,18 @@ from collections.abc import Iterator
 
 from lvsha.config.problems import Finding
 from lvsha.config.resolve import Resolved
-from lvsha.config.rules import fullnat, machine, outsiders, pair, passages, servers, services, serving, vrrp
+from lvsha.config.rules import (
+    fullnat,
+    machine,
+    notify,
+    outsiders,
+    pair,
+    passages,
+    servers,
+    services,
+    serving,
+    vrrp,
+)
 
 
 def judge(resolved: Resolved) -> Iterator[Finding]:
@@ -31,3 +42,4 @@ def judge(resolved: Resolved) -> Iterator[Finding]:
     yield from outsiders.judge(resolved)
     yield from fullnat.together(resolved)
     yield from serving.judge(resolved)
+    yield from notify.judge(resolved)

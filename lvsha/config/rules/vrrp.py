@@ -39,6 +39,7 @@ def judge(instance: Instance) -> Iterator[Finding]:
     yield from _auth(instance)
     yield from _owner(instance)
     yield from _preempt(instance)
+    yield from _carrier(instance)
     yield from _unicast(instance)
     yield from _lease(instance)
     yield from _track(instance)
@@ -51,6 +52,7 @@ def together(instances: Iterable[Instance]) -> Iterator[Finding]:
     yield from _virtual_macs(every)
     yield from _addresses_once(every)
     yield from _groups(every)
+    yield from _cables(every)
 
 
 def _addresses(instance: Instance) -> Iterator[Finding]:
@@ -171,6 +173,25 @@ def _preempt(instance: Instance) -> Iterator[Finding]:
         yield error((*instance.path, "preempt_delay"), message, "leave one of the two out")
 
 
+def _carrier(instance: Instance) -> Iterator[Finding]:
+    """Of an instance that does without one: what is left to tell a master that has no way to its clients?"""
+    config, path = instance.config, instance.path
+    if config.needs_carrier:
+        return
+    if config.carrier_delay:
+        message = (
+            "is of no use with needs_carrier = false: without a carrier this instance takes part as well"
+        )
+        yield error((*path, "carrier_delay"), message, "leave one of the two out")
+    tracked = {track.interface for track in config.track if isinstance(track, TrackInterface)}
+    for name in dict.fromkeys(vip.interface for _, vip in instance.vips()):
+        if name not in tracked:
+            message = (
+                f"nothing else follows {name}, which the addresses are on: a node without it stays master"
+            )
+            yield warning((*path, "needs_carrier"), message, f'add {{ interface = "{name}" }} to track')
+
+
 def _unicast(instance: Instance) -> Iterator[Finding]:
     config, path = instance.config, instance.path
     if not config.unicast:
@@ -288,6 +309,18 @@ def _addresses_once(instances: list[Instance]) -> Iterator[Finding]:
                 message = f"{address} is held by {spell(first[key])} already"
                 yield error(path, message, "an address moves with one instance")
             first.setdefault(key, path)
+
+
+def _cables(instances: list[Instance]) -> Iterator[Finding]:
+    """Who hears by a cable alone takes its end for the other node's; a group hears by its other links too."""
+    for instance in instances:
+        config = instance.config
+        others = [one.config for one in instances if one is not instance and one.moves_with(instance)]
+        if config.needs_carrier or any(o.needs_carrier and o.interface != config.interface for o in others):
+            continue
+        message = f"with {config.interface} cut both nodes are master, and neither hears of the other"
+        hint = "give it a group with an instance on a network that both nodes are in"
+        yield warning((*instance.path, "needs_carrier"), message, hint)
 
 
 def _groups(instances: list[Instance]) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from lvsha.config.schema.machine import (
     StateTable,
     SyncTable,
 )
+from lvsha.config.schema.notify import NotifyTable
 from lvsha.config.schema.services import NamedServerTable, ServiceTable
 from lvsha.config.schema.values import Name, Table
 from lvsha.config.schema.vrrp import VrrpTable
@@ -38,7 +39,7 @@ SINGLE: dict[str, type[Table]] = {
 }
 """Sections that are one table."""
 
-NAMED = ("nodes", "servers", "checks", "services", "vrrp")
+NAMED = ("nodes", "servers", "checks", "services", "vrrp", "notify")
 """Sections of tables with names."""
 
 
@@ -69,5 +70,7 @@ class Document(Table):
     """What is directed, by name."""
     vrrp: dict[Name, VrrpTable] = Field(default_factory=dict)
     """VRRP instances, by name."""
+    notify: dict[Name, NotifyTable] = Field(default_factory=dict)
+    """Programs that are told when a role changes, by name."""
     speaker: SpeakerTable = SpeakerTable()
     """The VRRP process."""

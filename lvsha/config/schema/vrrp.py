@@ -262,6 +262,14 @@ class VrrpTable(Table):
     """But only after so long."""
     start_delay: Pause = 0.0
     """After a start, so long as backup whatever happens."""
+    carrier_delay: Pause = 0.0
+    """After its interface has got its carrier, so long in fault: a switch with spanning tree lets nothing
+    through at first, often for 30 s. A carrier that is there at the start counts at once: that is for
+    `start_delay`."""
+    needs_carrier: bool = True
+    """Its interface being down or without a carrier is a fault. `false` is for a cable from director to
+    director, which has none while the other is off. When the cable is cut both are master, unless a `group`
+    joins the instance to one on another network."""
     accept: bool = True
     """Take packets to the addresses while master. With `false` they are dropped, apart from IPv6 neighbour
     discovery; ARP is answered. For addresses that are gateways alone: what this node sends from them gets no

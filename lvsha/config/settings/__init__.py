@@ -23,6 +23,7 @@ from lvsha.config.settings.machine import (
     StateConfig,
     SyncConfig,
 )
+from lvsha.config.settings.notify import NotifyConfig
 from lvsha.config.settings.services import CheckConfig, NamedServer, ServiceConfig
 from lvsha.config.settings.vrrp import VrrpConfig
 
@@ -43,6 +44,7 @@ class Config:
     checks: Mapping[str, CheckConfig] = field(default_factory=dict)
     services: Mapping[str, ServiceConfig] = field(default_factory=dict)
     vrrp: Mapping[str, VrrpConfig] = field(default_factory=dict)
+    notify: Mapping[str, NotifyConfig] = field(default_factory=dict)
     speaker: SpeakerConfig = SpeakerConfig()
     files: tuple[Path, ...] = ()
     """Every file that was read, the main one first."""

@@ -137,6 +137,8 @@ class VrrpConfig:
     preempt: bool = True
     preempt_delay: float = 0.0
     start_delay: float = 0.0
+    carrier_delay: float = 0.0
+    needs_carrier: bool = True
     accept: bool = True
     checksum: str = "pseudo-header"
     """`pseudo-header` or `plain`: version 3 over IPv4 only."""

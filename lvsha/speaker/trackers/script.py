@@ -1,154 +1,25 @@
-"""A program must end with status 0.
-
-It is started without a shell, in a session of its own, with a small environment, as an ordinary
-process of the user that was named (`nobody` where none was): neither the speaker's priority nor
-its protection from being killed are handed down. It has `timeout` seconds, then its whole
-session is killed. Of what it says the first few words are kept for the operator.
-
-A program that others than root could change is not run as root.
-"""
+"""A program must end with status 0. How it is run, and as whom, `lvsha.program` says."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import pwd
-import signal
-import stat
-import subprocess
-from dataclasses import dataclass
-from pathlib import Path
 
+from lvsha import program
+from lvsha.program import Program
 from lvsha.speaker.spec import ScriptTracker
 from lvsha.speaker.trackers.base import Streak, Tell, standing
-
-_NOBODY = "nobody"
-_WORDS = 200
-"""Octets of the program's output that are kept."""
-_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How one run of the program ended."""
-
-    ok: bool
-    detail: str
 
 
 async def watch(tracker: ScriptTracker, tell: Tell) -> None:
     """Run the program again and again, and tell what changed, for ever."""
     loop = asyncio.get_running_loop()
     streak, before = Streak(tracker.rise, tracker.fall), None
+    what = Program(command=tracker.command, user=tracker.user, timeout=tracker.timeout)
     while True:
         begun = loop.time()
-        result = await run(tracker)
+        result = await program.run(what)
         ok = streak.observe(result.ok)
         if ok != before:
             before = ok
             tell(standing(ok, tracker.weight, result.detail))
         await asyncio.sleep(max(0.0, begun + tracker.interval - loop.time()))
-
-
-async def run(tracker: ScriptTracker) -> Result:
-    """Run the program once."""
-    try:
-        account = pwd.getpwnam(tracker.user or _NOBODY)
-    except KeyError:
-        return Result(ok=False, detail=f"there is no user {tracker.user or _NOBODY}")
-    danger = unsafe(Path(tracker.command[0])) if account.pw_uid == 0 else ""
-    if danger:
-        return Result(ok=False, detail=danger)
-    try:
-        process = _start(tracker, account)
-    except (OSError, subprocess.SubprocessError) as error:
-        return Result(ok=False, detail=f"{tracker.command[0]} could not be started: {error}")
-    return await _follow(process, tracker)
-
-
-def unsafe(program: Path) -> str:
-    """Why root should not run a program: somebody else could put another in its place. Empty: it may."""
-    for path in (program, *program.parents):
-        try:
-            about = path.stat()
-        except OSError as error:
-            return f"{path}: {error.strerror}"
-        # In a sticky directory nobody can replace what belongs to root.
-        sticky = stat.S_ISDIR(about.st_mode) and about.st_mode & stat.S_ISVTX
-        if about.st_uid != 0 or (about.st_mode & _OTHERS_WRITE and not sticky):
-            return f"{path} can be changed by others than root: not run as root"
-    return ""
-
-
-def _start(tracker: ScriptTracker, account: pwd.struct_passwd) -> subprocess.Popen[bytes]:
-    # Without the right to become somebody else, as ourselves.
-    other = os.geteuid() == 0
-    process = subprocess.Popen(
-        tracker.command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        cwd="/",
-        env=_ENVIRONMENT,
-        start_new_session=True,
-        user=account.pw_uid if other else None,
-        group=account.pw_gid if other else None,
-        extra_groups=[] if other else None,
-    )
-    # The speaker itself is never to be killed for want of memory; this one may be.
-    with contextlib.suppress(OSError):
-        Path(f"/proc/{process.pid}/oom_score_adj").write_text("0")
-    return process
-
-
-async def _follow(process: subprocess.Popen[bytes], tracker: ScriptTracker) -> Result:
-    """Read its words and wait for its end, or end it."""
-    words = bytearray()
-    try:
-        async with asyncio.timeout(tracker.timeout):
-            await _listen(process, words)
-    except TimeoutError:
-        return Result(ok=False, detail=f"did not end within {tracker.timeout:g} s")
-    finally:
-        # Its children too: they are of its session.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        if process.poll() is None:
-            # A program that hangs in the kernel takes its time even to die.
-            asyncio.get_running_loop().run_in_executor(None, process.wait)
-        assert process.stdout is not None  # noqa: S101 - it was started with a pipe
-        process.stdout.close()
-    return _result(process.returncode, words)
-
-
-async def _listen(process: subprocess.Popen[bytes], words: bytearray) -> None:
-    """Until the program ends; what it says after the first words is thrown away, so that it never waits."""
-    assert process.stdout is not None  # noqa: S101 - it was started with a pipe
-    pipe, ended = process.stdout.fileno(), asyncio.Event()
-    os.set_blocking(pipe, False)
-    loop, pidfd = asyncio.get_running_loop(), os.pidfd_open(process.pid)
-
-    def read() -> None:
-        with contextlib.suppress(BlockingIOError):
-            part = os.read(pipe, 4096)
-            words.extend(part[: _WORDS - len(words)])
-            if not part:
-                loop.remove_reader(pipe)
-
-    loop.add_reader(pipe, read)
-    loop.add_reader(pidfd, ended.set)
-    try:
-        await ended.wait()
-        read()
-    finally:
-        loop.remove_reader(pipe)
-        loop.remove_reader(pidfd)
-        os.close(pidfd)
-
-
-def _result(status: int, words: bytearray) -> Result:
-    said = words.decode(errors="replace").strip().partition("\n")[0]
-    ended = f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with {status}"
-    return Result(ok=status == 0, detail=f"{ended}: {said}" if said else ended)

@@ -74,5 +74,6 @@ def test_severity() -> None:
 def test_did_you_mean() -> None:
     """The nearest word is offered; nothing near is nothing offered, and neither is much text compared."""
     assert did_you_mean("servces", ["servers", "services"]) == "did you mean services?"
+    assert did_you_mean("NAT", ["nat", "dr"]) == "did you mean nat?"
     assert did_you_mean("xyz", ["servers"]) == ""
     assert did_you_mean("s" * 100_000, ["s" * 100_000]) == ""

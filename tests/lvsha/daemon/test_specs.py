@@ -46,6 +46,13 @@ def test_an_instance_is_handed_on() -> None:
     assert [str(a) for a in told.addresses] == ["192.0.2.100/24 on eth0"]
 
 
+def test_what_a_carrier_means_is_handed_on() -> None:
+    """How long one has to last, and whether one is needed."""
+    told = spec(replace(VRRP, carrier_delay=35.0, needs_carrier=False))
+    assert (told.carrier_delay, told.needs_carrier) == (35.0, False)
+    assert (spec(VRRP).carrier_delay, spec(VRRP).needs_carrier) == (0.0, True)
+
+
 def test_peers_count_only_for_unicast() -> None:
     """A multicast instance sends to nobody in particular, whatever addresses the nodes have."""
     peers = (ip_address("192.0.2.2"),)

@@ -39,6 +39,17 @@ async def test_trouble_is_told_apart(lb1: Node) -> None:
     links.close()
 
 
+async def test_a_carrier_that_comes_back_is_counted(lb1: Node) -> None:
+    """Once more for each time, whether somebody looked meanwhile or not."""
+    with lb1.entered():
+        links = Links.open()
+    before = (await front(links)).carriers
+    lb1.unplug("front")
+    lb1.plug("front")
+    assert (await front(links)).carriers == before + 1
+    links.close()
+
+
 @pytest.mark.parametrize("length", range(16))
 def test_a_cut_message_is_malformed(length: int) -> None:
     """A message shorter than its head is refused clearly."""

@@ -43,7 +43,7 @@ async def test_an_interface_that_is_replaced_is_used_again(pair: Pair, net: Netw
     await elect(pair)
     lb1.node.ip("link set front name gone0")
     await lb1.become(State.FAULT)
-    assert "does not exist" in (await lb1.status()).faults["interface front"]
+    assert "does not exist" in (await lb1.status()).faults["link front"]
     mark = len(lb1.events)
     lb1.node.ip("link set gone0 name front")
     await lb1.become(State.MASTER)

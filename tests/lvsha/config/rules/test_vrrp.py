@@ -34,6 +34,12 @@ def many(count: int, *, six: bool = False) -> str:
 KEY = '{ keys = { 1 = "0123456789abcdef0123456789abcdef" } }'
 SIX = '["2001:db8::100/64"]'
 PEERS = '["192.0.2.2"]'
+CABLE = {
+    "interface": '"cable"',
+    "needs_carrier": "false",
+    "addresses": '[{ address = "192.0.2.100/24", interface = "eth0" }]',
+    "track": '[{ interface = "eth0" }]',
+}
 
 WRONG = [
     ({"addresses": '["192.0.2.100/24", "2001:db8::1/64"]'}, "addresses[1]", "of another family", "excluded"),
@@ -74,6 +80,12 @@ WRONG = [
         "preempt_delay",
         "is of no use with preempt = false",
         "leave",
+    ),
+    (
+        CABLE | {"carrier_delay": "5"},
+        "carrier_delay",
+        "is of no use with needs_carrier = false",
+        "leave one",
     ),
     ({"peers": PEERS}, "peers", "are of no use without unicast", "unicast = true"),
     ({"ttl_min": "254"}, "ttl_min", "TTL 255", "unicast = true"),
@@ -123,6 +135,7 @@ RIGHT: list[dict[str, str]] = [
     {"accept": "false"},
     {"priority": "255", "accept": "false"},
     {"preempt_delay": "5"},
+    {"carrier_delay": "35"},
     {"unicast": "true", "peers": PEERS, "ttl_min": "64"},
     {"lease": "4"},
     {"track": '[{ script = ["/bin/true", "a"] }, { script = ["/bin/true", "b"] }]'},
@@ -146,6 +159,7 @@ ODD = [
     ({"track": '[{ script = ["/bin/true"], timeout = 2 }]'}, "track[0].timeout", "longer than the interval"),
     ({"track": '[{ gateway = "192.0.2.254", timeout = 2 }]'}, "track[0].timeout", "longer than the interval"),
     ({"track": '[{ file = "/run/x", weight = 0 }]'}, "track[0].weight", "will be a FAULT"),
+    (CABLE, "needs_carrier", "with cable cut both nodes are master"),
     ({"group": '"front"'}, "group", 'the group "front" has no other instance'),
 ]
 
@@ -156,6 +170,24 @@ def test_odd(desk: Desk, settings: dict[str, str], key: str, message: str) -> No
     problem = desk.warning(instance(**settings))
     assert problem.path == f"vrrp.public.{key}"
     assert message in problem.message
+
+
+def test_a_cable_in_a_group_with_a_network_is_no_danger(desk: Desk) -> None:
+    """While the other node is heard by either, this one waits; by two cables it may hear nothing at all."""
+    cable = instance(**CABLE, group='"site"')
+    network = instance("other", addresses='["192.0.2.101/24"]', vrid="52", group='"site"')
+    assert desk.warnings(cable + network) == []
+    other = CABLE | {"interface": '"cable2"', "addresses": network.splitlines()[3].partition(" = ")[2]}
+    problems = desk.warnings(cable + instance("other", **other, group='"site"'))
+    assert {p.path for p in problems} == {"vrrp.public.needs_carrier", "vrrp.other.needs_carrier"}
+
+
+def test_a_cables_instance_follows_its_addresses_interface(desk: Desk) -> None:
+    """Nothing else would make a node without it let go."""
+    problems = desk.warnings(instance(**CABLE | {"track": "[]"}))
+    assert "nothing else follows eth0, which the addresses are on" in [
+        p.message.partition(":")[0] for p in problems
+    ]
 
 
 def test_one_router_id_on_one_link(desk: Desk) -> None:

@@ -38,6 +38,7 @@ def test_every_key(desk: Desk) -> None:
         preempt = true
         preempt_delay = "10s"
         start_delay = 5
+        carrier_delay = "35s"
         accept = false
         checksum = "rfc9568"
         unicast = true
@@ -88,6 +89,7 @@ def test_every_key(desk: Desk) -> None:
         preempt=True,
         preempt_delay=10.0,
         start_delay=5.0,
+        carrier_delay=35.0,
         accept=False,
         checksum="plain",
         unicast=True,
