@@ -142,6 +142,7 @@ async def measure(minutes: float, interval: float, servers: int, every: float, *
             mine = sum(count_ours(d, m) for d, m in zip(ours, marks, strict=True))
             other = None if alone else sum(count_theirs(p, n) for p, n in zip(theirs, lines, strict=True))
             report(took, interval, servers, mine, other, ours)
+            falls(ours, marks)
             explain(ours, marks, watchers)
 
 
@@ -201,6 +202,13 @@ def report(
         f"{'' if other is None else f'  keepalived  {other} transitions'}",
         file=sys.stderr,
     )
+
+
+def falls(directors: list[Director], marks: list[int]) -> None:
+    """Servers that were called down, on standard error: none of them was."""
+    said = [d.process.events[m:] for d, m in zip(directors, marks, strict=True) if d.process is not None]
+    down = sum(e["event"] == "server.down" for events in said for e in events)
+    print(f"  servers of lvsha's called down: {down}", file=sys.stderr)
 
 
 def explain(directors: list[Director], marks: list[int], watchers: list[Process]) -> None:
