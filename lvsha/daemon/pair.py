@@ -189,7 +189,9 @@ class Pair:
         """Recorded, then done; what the speaker does not do is not recorded either."""
         before, self._held = self._held, held
         try:
-            self._memory.keep_holds(held)
+            if held != before:
+                # Who was handed over and never held can be released on a full disk.
+                self._memory.keep_holds(held)
             answer = _reply(await self.link.ask(command, within=ANSWER))
         except LvshaError:
             self._held = before
@@ -198,7 +200,8 @@ class Pair:
             raise
         if not answer.ok:
             self._held = before
-            self._memory.keep_holds(before)
+            if held != before:
+                self._memory.keep_holds(before)
         return answer
 
     async def track(self) -> None:

@@ -133,6 +133,20 @@ async def test_the_role_is_that_of_all_instances(tmp_path: Path, said: Hearing) 
     assert roles == [("backup", "master"), ("master", "fault")]
 
 
+async def test_what_is_told_is_passed_on(tmp_path: Path, said: Hearing) -> None:
+    """Each change of an instance once, as it is told; and the end of the speaker after its last word."""
+    moved: list[RoleChange] = []
+    pair = Pair(configured(tmp_path, PUBLIC), lambda _: 0, moved=moved.append)
+    async with running(pair):
+        async with speaking(tmp_path) as speaker:
+            await speaker.command(Configure)
+            for state in (State.BACKUP, State.BACKUP, State.MASTER, State.INIT):
+                await speaker.say(change("public", state))
+        async with asyncio.timeout(5):
+            await pair.parted()
+    assert [role.state for role in moved] == [State.BACKUP, State.MASTER, State.INIT]
+
+
 async def test_a_start_is_no_alert(tmp_path: Path, said: Hearing) -> None:
     """How an instance stands first is told as ordinary; a fault that is over at once is not told at all."""
     async with speaking(tmp_path) as speaker:
@@ -346,6 +360,8 @@ async def test_a_hold_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
             await speaker.command(Configure)
             with pytest.raises(StateError):
                 await pair.hold("public", "held by root")
+            # Nothing is to be kept of this: it may take back what it was asked to hand over.
+            assert (await pair.release("public")).ok
         assert not [c for c in speaker.heard if isinstance(c, Hold)]
 
 
