@@ -25,6 +25,8 @@ _NOBODY = "nobody"
 _WORDS = 200
 """Octets of the program's output that are kept."""
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+_MOMENT = 1.0
+"""Seconds in which a program begins, on a file system that answers."""
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -52,6 +54,35 @@ class Result:
 
 async def run(program: Program) -> Result:
     """Run it once; whatever goes wrong is a result. Who is cancelled meanwhile kills it."""
+    name, loop = program.command[0], asyncio.get_running_loop()
+    if name in _hanging:
+        return Result(ok=False, detail=f"{name} is still to be started: its file system does not answer")
+    starting, begun = loop.run_in_executor(None, _begin, program), loop.time()
+    try:
+        async with asyncio.timeout(program.timeout):
+            process = await asyncio.shield(starting)
+    except TimeoutError:
+        _hanging.add(name)
+        starting.add_done_callback(lambda _: _hanging.discard(name))
+        await _abandon(starting, 0)
+        return Result(ok=False, detail=f"{name} could not be started within {program.timeout:g} s")
+    except asyncio.CancelledError:
+        # It begins in a moment, most likely, and is not to be left behind.
+        await _abandon(starting, _MOMENT)
+        raise
+    if isinstance(process, Result):
+        return process
+    return await _follow(process, begun + program.timeout - loop.time(), program.timeout)
+
+
+_hanging: set[str] = set()
+"""Programs that a thread has not been able to start yet: no second one is to hang there."""
+
+
+def _begin(program: Program) -> subprocess.Popen[bytes] | Result:
+    """The process, or why there is none. In a thread: users may be asked for in a directory far away, and
+    a file system that hangs keeps who starts a program from it until that runs (execve(2)).
+    """
     try:
         account = pwd.getpwnam(program.user or _NOBODY)
     except KeyError:
@@ -60,10 +91,24 @@ async def run(program: Program) -> Result:
     if danger:
         return Result(ok=False, detail=danger)
     try:
-        process = _start(program, account)
+        return _start(program, account)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         return Result(ok=False, detail=f"{program.command[0]} could not be started: {error}")
-    return await _follow(process, program.timeout)
+
+
+async def _abandon(starting: asyncio.Future[subprocess.Popen[bytes] | Result], patience: float) -> None:
+    """End it, now or as soon as it has begun."""
+    await asyncio.wait({starting}, timeout=patience)
+    if starting.done():
+        _end_begun(starting)
+    else:
+        starting.add_done_callback(_end_begun)
+
+
+def _end_begun(starting: asyncio.Future[subprocess.Popen[bytes] | Result]) -> None:
+    process = None if starting.cancelled() else starting.result()
+    if isinstance(process, subprocess.Popen):
+        _end(process)
 
 
 def unsafe(program: Path) -> str:
@@ -103,24 +148,28 @@ def _start(program: Program, account: pwd.struct_passwd) -> subprocess.Popen[byt
     return process
 
 
-async def _follow(process: subprocess.Popen[bytes], timeout: float) -> Result:  # noqa: ASYNC109 - a setting
-    """Read its words and wait for its end, or end it."""
+async def _follow(process: subprocess.Popen[bytes], left: float, whole: float) -> Result:
+    """Read its words and wait for its end, or end it: `left` seconds of the `whole` are left."""
     words = bytearray()
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(left):
             await _listen(process, words)
     except TimeoutError:
-        return Result(ok=False, detail=f"did not end within {timeout:g} s")
+        return Result(ok=False, detail=f"did not end within {whole:g} s")
     finally:
-        # Its children too: they are of its session.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        if process.poll() is None:
-            # A program that hangs in the kernel takes its time even to die.
-            asyncio.get_running_loop().run_in_executor(None, process.wait)
-        assert process.stdout is not None  # noqa: S101 - it was started with a pipe
-        process.stdout.close()
+        _end(process)
     return _result(process.returncode, words)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    # Its children too: they are of its session.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    if process.poll() is None:
+        # A program that hangs in the kernel takes its time even to die.
+        asyncio.get_running_loop().run_in_executor(None, process.wait)
+    assert process.stdout is not None  # noqa: S101 - it was started with a pipe
+    process.stdout.close()
 
 
 async def _listen(process: subprocess.Popen[bytes], words: bytearray) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +39,42 @@ async def test_a_program_that_does_not_end_is_killed_with_its_children() -> None
     async with asyncio.timeout(5):
         while "77.5" in _commands():  # noqa: ASYNC110 - the kernel is read, not asked
             await asyncio.sleep(0.01)
+
+
+@contextmanager
+def hanging(program: Path) -> Iterator[None]:
+    """A program whose file cannot be opened while this lasts, as on a file system that does not answer."""
+    program.write_text("#!/bin/sh\nexit 0\n")
+    program.chmod(0o755)
+    descriptor = os.open(program, os.O_RDONLY)
+    try:
+        # Who opens it waits for us (fcntl(2), "Leases"); the signal that says so is one that nobody minds.
+        fcntl.fcntl(descriptor, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def test_a_program_on_a_file_system_that_hangs_holds_up_nobody(tmp_path: Path) -> None:
+    """The event loop goes on; nobody waits longer than for any program, and no second one hangs there."""
+    program = tmp_path / "program"
+    with hanging(program):
+        begin = time.monotonic()
+        late = await run(what(str(program), timeout=0.3, user="root"))
+        again = await run(what(str(program), timeout=0.3, user="root"))
+        assert time.monotonic() - begin < 2
+    assert late.detail == f"{program} could not be started within 0.3 s"
+    assert again.detail == f"{program} is still to be started: its file system does not answer"
+    async with asyncio.timeout(5):
+        while not (await run(what(str(program), user="root"))).ok:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+
+
+async def test_one_program_may_be_started_twice_at_once() -> None:
+    """Two instances may track the same one."""
+    results = await asyncio.gather(*(run(what("/bin/true")) for _ in range(20)))
+    assert all(result.ok for result in results)
 
 
 async def test_a_talkative_program_neither_blocks_nor_fills_the_memory() -> None:
