@@ -198,7 +198,10 @@ class Instance:
         """Addresses that somebody else has put here: what is sent to them is taken beside the master."""
         mine, strays = {virtual.address.ip for virtual in self.spec.every_address}, set[Place]()
         if not self._holding:
-            here, places = {place.index for place in self.places()}, self._node.tables.foreign(mine)
+            links = self._node.tables.links
+            names = {name for v in self.spec.every_address for name in (v.interface, self._where(v))}
+            here = {links[name].index for name in names & links.keys()}
+            places = self._node.tables.foreign(mine)
             strays = {p for p in places if p.index in here and not self._node.leases.holds(p)}
         for place in strays - self._strays:
             where = next(link.name for link in self._node.tables.links.values() if link.index == place.index)

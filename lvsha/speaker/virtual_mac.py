@@ -94,5 +94,9 @@ class VirtualMacs:
         """What the kernel refuses of an interface that is there is told by its state."""
         try:
             await work
+        except RefusedError as error:
+            # One that has gone with the interface below is missed anyway.
+            if error.refusal.errno != errno.ENODEV:
+                self.troubles[name] = str(error)
         except KernelError as error:
             self.troubles[name] = str(error)

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from ipaddress import ip_interface
 
 import pytest
 
+from lvsha.kernel.addresses import NETLINK_ROUTE
+from lvsha.kernel.links import Link
+from lvsha.kernel.macvlan import Macvlans
+from lvsha.kernel.netlink import Netlink
+from lvsha.kernel.sysctl import Sysctl
 from lvsha.speaker.conflicts import PATIENCE
 from lvsha.speaker.messages import Hold, Release, State
 from lvsha.speaker.spec import VirtualAddress
+from lvsha.speaker.virtual_mac import VirtualMacs
 from tests.lab.network import Network, Node
 from tests.lab.process import run
 from tests.lab.speaker import VIP, Pair, Speaking, hearing, instance
@@ -77,6 +84,23 @@ async def test_who_sets_it_down_does_not_silence_the_master(pair: Pair, net: Net
         await ears.next()
     assert "UP" in links(lb1)[f"vrrp{family}.51"]["flags"]  # type: ignore[operator]
     assert reaches(net["client"], vip.partition("/")[0])
+
+
+async def test_an_address_by_hand_on_the_interface_below_is_told(pair: Pair) -> None:
+    """It answers there as well as on the master's macvlan."""
+    _, lb2 = pair
+    await elect(pair, VIP)
+    lb2.node.ip(f"addr add {VIP} dev front")
+    assert (await lb2.event("vip.foreign")).fields == {"address": VIP, "interface": "front"}
+
+
+async def test_a_macvlan_that_has_gone_is_no_trouble(net: Network) -> None:
+    """It went with the interface below, and is missed anyway: that it could not be set down is no news."""
+    with net["lb1"].entered(), contextlib.closing(Netlink.open(NETLINK_ROUTE, timeout=5)) as netlink:
+        macs = VirtualMacs(Macvlans(netlink), Sysctl())
+        macs.set_up(Link(999, "vrrp4.51", bytes(6), 1500, up=True, running=True), up=False)
+        await macs.settled()
+    assert macs.troubles == {}
 
 
 @pytest.mark.parametrize("vip", [VIP, VIP6])
