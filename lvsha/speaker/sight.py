@@ -72,7 +72,9 @@ class Sight:
         self._since = {}
         try:
             links, held = await self._links.observe(), await self._addresses.observe()
-            self._observer.everything(links, held)
+            # What was put here meanwhile has been told, and is not to be taken for lost.
+            self.read()
+            self._observer.everything(links, _as_of_now(held, self._since.values()))
             self._observer.changed(self._since.values())
         finally:
             self._since = None
@@ -104,6 +106,20 @@ class Sight:
             # Behind all others: what a name means depends on the order.
             self._since.pop(about, None)
             self._since[about] = change
+
+
+def _as_of_now(held: Iterable[Held], since: Iterable[Change]) -> list[Held]:
+    """The addresses that were seen, and what became of them since."""
+    found = {one.place: one for one in held}
+    for change in since:
+        match change:
+            case AddressChanged(one):
+                found[one.place] = one
+            case AddressGone(one):
+                found.pop(one.place, None)
+            case _:
+                pass
+    return list(found.values())
 
 
 def _about(change: LinkChanged | LinkGone | AddressChanged | AddressGone) -> int | Place:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
+from typing import Generic, TypeVar
 
 import pytest
 
@@ -19,6 +20,8 @@ from tests.lab.network import Node, topology
 
 pytestmark = pytest.mark.net
 
+One = TypeVar("One")
+
 
 @pytest.fixture
 def node() -> Iterator[Node]:
@@ -30,14 +33,19 @@ def node() -> Iterator[Node]:
 class Seen:
     """Knows whether `front` has a carrier, and how often it saw everything."""
 
+    addresses: Slow[Held]
+    """Where it sees them."""
+
     def __init__(self) -> None:
+        self.held: set[str] = set()
+        """The addresses that were there when it saw everything last."""
         self.usable: bool | None = None
         self.looks = 0
         self.news = asyncio.Event()
 
     def everything(self, links: Iterable[Link], held: Iterable[Held]) -> None:
         """As `sight.Observer`."""
-        del held
+        self.held = {str(one.place.address) for one in held}
         self.looks += 1
         self.changed(LinkChanged(link) for link in links)
 
@@ -56,16 +64,16 @@ class Seen:
                 await self.news.wait()
 
 
-class Slow:
-    """The interfaces; before the answer is handed on, something happens."""
+class Slow(Generic[One]):
+    """The interfaces, or the addresses; before the answer is handed on, something happens."""
 
-    def __init__(self, links: Links, meanwhile: Callable[[], Awaitable[None]]) -> None:
-        self._links = links
-        self.meanwhile = meanwhile
+    def __init__(self, observe: Callable[[], Awaitable[list[One]]]) -> None:
+        self._observe = observe
+        self.meanwhile: Callable[[], Awaitable[None]] = nothing
 
-    async def observe(self) -> list[Link]:
-        """As `links.Links`."""
-        found = await self._links.observe()
+    async def observe(self) -> list[One]:
+        """As `links.Links` and `addresses.Addresses`."""
+        found = await self._observe()
         await self.meanwhile()
         return found
 
@@ -75,7 +83,7 @@ async def nothing() -> None:
 
 
 @asynccontextmanager
-async def looking(node: Node) -> AsyncIterator[tuple[Sight, Seen, Slow, list[KernelError]]]:
+async def looking(node: Node) -> AsyncIterator[tuple[Sight, Seen, Slow[Link], list[KernelError]]]:
     """A sight of the node that is followed."""
     seen, failures = Seen(), list[KernelError]()
     loop = asyncio.get_running_loop()
@@ -83,8 +91,8 @@ async def looking(node: Node) -> AsyncIterator[tuple[Sight, Seen, Slow, list[Ker
         with node.entered():
             watch = stack.enter_context(contextlib.closing(Watch()))
             netlink = stack.enter_context(contextlib.closing(Netlink.open(NETLINK_ROUTE, timeout=5)))
-        slow = Slow(Links(netlink), nothing)
-        sight = Sight(watch, slow, Addresses(netlink), seen, failures.append)
+        slow, seen.addresses = Slow(Links(netlink).observe), Slow(Addresses(netlink).observe)
+        sight = Sight(watch, slow, seen.addresses, seen, failures.append)
         loop.add_reader(watch.fileno(), sight.read)
         task = asyncio.create_task(sight.run())
         yield sight, seen, slow, failures
@@ -127,3 +135,16 @@ async def test_what_was_missed_is_seen_although_the_first_look_fails(node: Node)
         node.ip(*(f"addr add 10.{n >> 8}.{n & 255}.1/32 dev front" for n in range(9000)))
         await seen.until(lambda: seen.looks == 1)
         assert [str(error) for error in failures] == ["no answer on netlink within 10 s"]
+
+
+async def test_an_address_that_comes_or_goes_during_a_look_is_seen_so(node: Node) -> None:
+    """What the speaker puts meanwhile is not lost, what it removes is not there."""
+    async with looking(node) as (sight, seen, _, _):
+
+        async def change() -> None:
+            node.ip("addr add 192.0.2.100/24 dev front", "addr del 10.0.1.1/24 dev back")
+
+        seen.addresses.meanwhile = change
+        await sight.look()
+        assert "192.0.2.100/24" in seen.held
+        assert "10.0.1.1/24" not in seen.held
