@@ -10,7 +10,6 @@ its own. Both give up root for the user `frr`, who must be able to write to thei
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 import signal
 from collections.abc import AsyncIterator
@@ -86,7 +85,7 @@ class Frr:
     @property
     def said(self) -> list[str]:
         """Its log."""
-        return [*self._process.output, *self._process.errors]
+        return self._process.said
 
     def mark(self) -> int:
         """How much it has said until now, for `enters(..., since=mark)`."""
@@ -94,17 +93,8 @@ class Frr:
 
     async def enters(self, state: str, *, since: int = 0, within: float = 15) -> None:
         """Wait until it says that its router becomes MASTER or BACKUP."""
-        wanted = f"-> {state.title()}"
-        try:
-            async with asyncio.timeout(within):
-                # Its log is all that it tells; whoever reads that for us has no event for another line.
-                while not any(  # noqa: ASYNC110
-                    wanted in line and f"[IPv{self._family}]" in line for line in self.said[since:]
-                ):
-                    await asyncio.sleep(0.01)
-        except TimeoutError:
-            said = "\n".join(self.said[-40:])
-            raise AssertionError(f"vrrpd did not become {state} within {within} s\n{said}") from None
+        texts = (f"-> {state.title()}", f"[IPv{self._family}]")
+        await self._process.line(*texts, since=since, within=within)
 
     def freeze(self) -> None:
         """Stop it where it stands."""

@@ -6,7 +6,6 @@ async with keepalived(net["lb2"], tmp_path, "vrrp_instance VI { ... }") as peer:
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,19 +23,16 @@ class Keepalived:
 
     def mark(self) -> int:
         """How much it has said until now, for `enters(..., since=mark)`."""
-        return len(self._process.errors) + len(self._process.output)
+        return len(self.said)
 
     async def enters(self, state: str, *, since: int = 0, within: float = 15) -> None:
         """Wait until it says that its instance enters MASTER, BACKUP or FAULT."""
-        async with asyncio.timeout(within):
-            # Its log is all that it tells; whoever reads that for us has no event for another line.
-            while not any(f"Entering {state} STATE" in line for line in self.said[since:]):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await self._process.line(f"Entering {state} STATE", since=since, within=within)
 
     @property
     def said(self) -> list[str]:
         """Its log."""
-        return [*self._process.output, *self._process.errors]
+        return self._process.said
 
     @property
     def complaints(self) -> list[str]:

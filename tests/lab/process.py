@@ -97,6 +97,8 @@ class Process:
         """Lines of standard output so far."""
         self.errors: list[str] = []
         """Lines of standard error so far."""
+        self.said: list[str] = []
+        """Lines of either, in the order in which they came."""
         self.events: list[dict[str, Any]] = []
         """The lines of either that were JSON objects."""
         self.status: int | None = None
@@ -124,13 +126,13 @@ class Process:
 
         return await self._until(find, within, f"event {wanted}")
 
-    async def line(self, text: str, *, within: float = 20) -> str:
-        """The first line of output or error that holds the text: already said, or waited for."""
+    async def line(self, *texts: str, since: int = 0, within: float = 20) -> str:
+        """The first line of `said` from there on that holds these texts: already said, or waited for."""
 
         def find() -> str | None:
-            return next((line for line in (*self.output, *self.errors) if text in line), None)
+            return next((line for line in self.said[since:] if all(text in line for text in texts)), None)
 
-        return await self._until(find, within, f"line with {text!r}")
+        return await self._until(find, within, f"line with {', '.join(map(repr, texts))}")
 
     async def ask(self, question: dict[str, Any], *, within: float = 10) -> dict[str, Any]:
         """Send a JSON object over the channel (see `call`) and return the answer."""
@@ -222,6 +224,7 @@ class Process:
         self._heard(line)
 
     def _heard(self, line: str) -> None:
+        self.said.append(line)
         print(f"[{self.name}] {line}")
         with contextlib.suppress(ValueError):
             if line.startswith("{") and isinstance(event := json.loads(line), dict):
@@ -254,7 +257,7 @@ class Process:
         return found
 
     def _tail(self) -> str:
-        return "\n".join([*self.output[-40:], *self.errors[-40:]])
+        return "\n".join(self.said[-80:])
 
 
 @dataclass(frozen=True, slots=True)

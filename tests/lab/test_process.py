@@ -55,6 +55,18 @@ async def test_signals_and_exit_status(net: Network) -> None:
     assert process.output == ["up", "caught"]
 
 
+async def test_a_line_that_was_said_before_is_not_the_next_one(net: Network) -> None:
+    """After a mark only what comes later counts, on whichever stream."""
+    script = "echo up >&2; trap 'echo down; echo up' USR1; while :; do sleep 0.05; done"
+    process = await spawn(net["client"], "sh", "-c", script)
+    await process.line("up")
+    mark = len(process.said)
+    process.signal(signal.SIGUSR1)
+    await process.line("u", "p", since=mark)
+    assert process.said == ["up", "down", "up"]
+    await process.kill()
+
+
 async def test_waiting_for_what_will_not_come(net: Network) -> None:
     """A process that ended without saying the word fails the wait at once, with what it did say."""
     process = await spawn(net["client"], "sh", "-c", "echo something else")
