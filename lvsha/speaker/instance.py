@@ -194,6 +194,11 @@ class Instance:
             self.source = source
             self._owner.moved(self, source)
 
+    def may_send_from(self, place: Place) -> bool:
+        """Whether an address may be what adverts come from."""
+        link = self._node.tables.links.get(self.spec.interface)
+        return place.address.ip == self.spec.source or (link is not None and link.index == place.index)
+
     def _look_at_strays(self) -> None:
         """Addresses that somebody else has put here: what is sent to them is taken beside the master."""
         mine, strays = {virtual.address.ip for virtual in self.spec.every_address}, set[Place]()

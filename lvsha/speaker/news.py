@@ -104,10 +104,11 @@ class News:
             case AddressChanged(held):
                 self.node.tables.address(held)
                 # Nobody sends from an address that was put here.
-                return held.mark != OURS and not self.node.leases.holds(held.place)
+                ours = held.mark == OURS or self.node.leases.holds(held.place)
+                return not ours and self._concerns(held.place)
             case AddressGone(held):
                 self.node.tables.unaddress(held)
-                return not self._lost(held.place)
+                return not self._lost(held.place) and self._concerns(held.place)
             case _:
                 return False
 
@@ -148,6 +149,11 @@ class News:
         if self.node.leases.lost(place) and self._name(place.index):
             self._say("vip.lost", **self._of(place))
         return known
+
+    def _concerns(self, place: Place) -> bool:
+        """Whether an instance has to look because of an address: others come and go by the thousand."""
+        instances = (instance for shell in self._shells() for instance in shell.instances.values())
+        return place.address.ip in self.node.virtual or any(i.may_send_from(place) for i in instances)
 
     def _look(self) -> None:
         for shell in list(self._shells()):

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from ipaddress import ip_address, ip_interface
 
 import pytest
 
-from lvsha.kernel.addresses import NETLINK_ROUTE, Place
+from lvsha.kernel.addresses import NETLINK_ROUTE, Held, Place
 from lvsha.kernel.links import Link
 from lvsha.kernel.netlink import Netlink
-from lvsha.kernel.watch import LinkGone
+from lvsha.kernel.watch import AddressChanged, AddressGone, LinkGone
 from lvsha.speaker.messages import Hold, State
 from lvsha.speaker.news import News
+from lvsha.speaker.shell import Shell
 from lvsha.speaker.spec import Garp
 from lvsha.wire.announce import Announcer
 from lvsha.wire.conflict import ArpListener
 from tests.lab.network import Network
-from tests.lab.speaker import VIP, Pair, elect, hearing, instance
+from tests.lab.speaker import LOW, VIP, Pair, elect, hearing, instance
 
 pytestmark = pytest.mark.net
 
@@ -48,6 +50,47 @@ async def test_an_interface_that_is_replaced_is_used_again(pair: Pair, net: Netw
     lb1.node.ip("link set gone0 name front")
     await lb1.become(State.MASTER)
     await lb1.event("vip.added", since=mark)
+
+
+class Looking(Shell):
+    """The shell of an instance on `front`; how often it looked."""
+
+    looks = 0
+
+    def look(self) -> None:
+        """As `shell.Shell`."""
+        self.looks += 1
+        super().look()
+
+
+async def test_addresses_that_concern_nobody_cost_no_look(net: Network) -> None:
+    """Containers come and go: only those of an instance's own interface, and virtual ones, are looked at."""
+    shells: list[Looking] = []
+    with contextlib.ExitStack() as stack:
+        with net["lb1"].entered():
+            announcer = stack.enter_context(contextlib.closing(Announcer()))
+            netlink = stack.enter_context(contextlib.closing(Netlink.open(NETLINK_ROUTE, timeout=5)))
+            news = News(netlink, announcer, lambda *_: None, lambda *_, **__: None, lambda: shells)
+            for part in (news.node.sockets, news.node.conflicts):
+                stack.enter_context(contextlib.closing(part))
+            links = {
+                n: Link(socket.if_nametoindex(n), n, bytes(6), 1500, True, True) for n in ("front", "back")
+            }
+            news.everything(list(links.values()), [])
+            news.node.virtual = frozenset({ip_interface(VIP).ip})
+            shells.append(Looking("x", [LOW], news.node, lambda _: None, lambda *_: None, gated=False))
+            shells[0].open()
+
+        def looks(address: str, where: str) -> int:
+            before = shells[0].looks
+            held = Held(Place(ip_interface(address), links[where].index), 0, None, 0)
+            news.changed([AddressChanged(held)])
+            news.changed([AddressGone(held)])
+            return shells[0].looks - before
+
+        found = [looks(a, w) for a, w in (("10.0.1.9/24", "back"), ("192.0.2.9/24", "front"), (VIP, "back"))]
+        assert found == [0, 2, 2]
+        shells[0].stop()
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["told", "looked for anew"])
