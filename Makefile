@@ -22,7 +22,6 @@ lint: $(ready)
 	$(bin)/ruff check
 	$(bin)/ruff format --check
 	$(bin)/mypy
-	$(bin)/mypy -p tests.lab
 	$(bin)/lint-imports
 
 fmt: $(ready)

@@ -291,7 +291,7 @@ class Ears:
         except FileNotFoundError:
             return time.monotonic()
         seconds, nanoseconds = _TIMESPEC.unpack(stamp)
-        return time.monotonic() - (time.time() - seconds - nanoseconds / 1e9)
+        return time.monotonic() - (time.time() - float(seconds + nanoseconds / 1e9))
 
     def open(self) -> None:
         """Begin to hear."""
