@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.director import Director, directing
+from tests.lab.keepalived import keepalived, vrrp_instance
 from tests.lab.network import topology
 
 pytestmark = pytest.mark.net
@@ -114,3 +116,54 @@ async def test_a_director_that_is_started_again_tells_how_it_stands(told: Told) 
     )
     (public, _) = await told.lb1.ask("GET", "/v1/vrrp")
     assert public["state"] == "master"
+
+
+OURS = """
+[vrrp.VI]
+interface = "front"
+vrid = 51
+priority = 150
+interval = "1s"
+addresses = ["192.0.2.100/24"]
+[notify.it]
+instances = ["VI"]
+command = ["{script}", "own"]
+user = "root"
+"""
+
+
+async def test_the_same_program_hears_the_same_from_keepalived(tmp_path: Path) -> None:
+    """Backup, master and stop of one who is alone: the same words, in the same order, from both."""
+    logs = {}
+    async with topology(directors=2, servers=0) as net:
+        for name in ("lb1", "lb2"):
+            script, logs[name] = tmp_path / f"script-{name}", tmp_path / f"log-{name}"
+            script.write_text(SCRIPT.format(log=logs[name]))
+            script.chmod(0o755)
+        async with directing(net["lb1"], OURS.format(script=tmp_path / "script-lb1"), tmp_path) as lb1:
+            await lb1.event("notify.done", state="master")
+        theirs = vrrp_instance(
+            f'notify "{tmp_path}/script-lb2 own" root', vips=("192.0.2.100/24",), priority=150, interval=1.0
+        )
+        async with keepalived(net["lb2"], tmp_path, theirs) as peer:
+            await peer.enters("MASTER")
+            await said(logs["lb2"], "MASTER")
+            await peer.stop()
+            await said(logs["lb2"], "STOP")
+    assert logs["lb1"].read_text().splitlines() == [
+        "own INSTANCE VI BACKUP 150",
+        "own INSTANCE VI MASTER 150",
+        "own INSTANCE VI STOP 150",
+    ]
+    assert logs["lb2"].read_text() == logs["lb1"].read_text()
+
+
+async def said(log: Path, word: str) -> None:
+    """Wait until a program has written a word."""
+    async with asyncio.timeout(10):
+        while not _holds(log, word):  # noqa: ASYNC110 - a file is looked at, nobody tells
+            await asyncio.sleep(0.01)
+
+
+def _holds(log: Path, word: str) -> bool:
+    return log.exists() and word in log.read_text()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 
 from lvsha import program
@@ -78,7 +78,19 @@ class Herald:
 
     async def _tell(self, config: NotifyConfig, change: Change) -> None:
         begun = time.monotonic()
-        results = [await self._once(config, command, change) for command in commands(config, change)]
+        results: list[Result] = []
+        try:
+            for command in commands(config, change):
+                result = await self._once(config, command, change)
+                results.append(result)
+        except asyncio.CancelledError:
+            results.append(Result(ok=False, detail="was killed, for the director ends"))
+            raise
+        finally:
+            self._report(config, change, results, time.monotonic() - begun)
+
+    @staticmethod
+    def _report(config: NotifyConfig, change: Change, results: Sequence[Result], seconds: float) -> None:
         if not results:
             return
         failed = [result.detail for result in results if not result.ok]
@@ -88,7 +100,7 @@ class Herald:
             about=str(change.subject),
             state=STATES[change.state].lower(),
             joined=change.joined,
-            seconds=round(time.monotonic() - begun, 3),
+            seconds=round(seconds, 3),
             detail="; ".join(failed) or results[-1].detail,
         )
 

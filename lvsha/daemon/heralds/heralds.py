@@ -38,7 +38,7 @@ class Heralds:
         """Other programs, or other instances, from now on."""
         before, self._config = self._config.notify, config
         changes = self._standings.reconfigure(config.node.name, config.vrrp)
-        for name in before.keys() - config.notify.keys():
+        for name in (before.keys() - config.notify.keys()) & self._heralds.keys():
             self._heralds[name].dismiss()
         for name, notify in config.notify.items():
             if before.get(name) != notify:

@@ -90,6 +90,8 @@ class Standings:
         """How it stands; None where that is not certain (yet)."""
         known = [self._known.get(name) for name in self._members(subject)]
         states = {role.state for role in known if role is not None}
+        if not known and subject in self._told:
+            return State.INIT  # of a director whose last instance was taken away
         if None in known or not states:
             return None
         if len(states) == 1:

@@ -140,6 +140,16 @@ async def test_one_that_is_dismissed_ends(tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == "MASTER\n"
 
 
+async def test_one_that_the_directors_end_kills_is_an_event(said: Hearing) -> None:
+    """Its time is over with the director's, and somebody may look for what it left undone."""
+    async with serving(NotifyConfig("it", command=("/bin/sh", "-c", "sleep 60", "sh"))) as herald:
+        herald.tell(change(State.INIT))
+        await asyncio.sleep(0)
+        assert said == []
+    (failed,) = said
+    assert (failed["event"], failed["detail"]) == ("notify.failed", "was killed, for the director ends")
+
+
 async def test_both_commands_of_a_change_are_one_event(said: Hearing) -> None:
     """It is a failure if either was, and the other is run all the same."""
     config = NotifyConfig("it", master=("/bin/false",), command=("/bin/true",))

@@ -96,6 +96,14 @@ def test_a_reload_may_change_a_role_too() -> None:
     assert told(changes) == [("director lb1", State.BACKUP, State.MASTER)]
 
 
+def test_a_director_without_instances_has_stopped() -> None:
+    """A reload may take the last of them away; one that never had any has nothing to say."""
+    some = standings(PUBLIC)
+    some.moved(role("public", State.MASTER))
+    assert told(some.reconfigure("lb1", {})) == [("director lb1", State.MASTER, State.INIT)]
+    assert some.reconfigure("lb1", {}) == standings().reconfigure("lb1", {}) == []
+
+
 def test_who_comes_later_is_told_how_it_stands() -> None:
     """And not what it came from; of what is not known it is told nothing."""
     some = standings(PUBLIC)
