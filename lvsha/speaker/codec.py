@@ -40,14 +40,21 @@ def encode(value: object) -> object:
         return value.value
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if is_dataclass(value):
+    names = _names(type(value))
+    if names is not None:
         kind = {"kind": value.kind} if hasattr(value, "kind") else {}
-        return kind | {f.name: encode(getattr(value, f.name)) for f in fields(value)}
+        return kind | {name: encode(getattr(value, name)) for name in names}
     if isinstance(value, tuple | list):
         return [encode(item) for item in value]
     if isinstance(value, Mapping):
         return {str(key): encode(item) for key, item in value.items()}
     return str(value)
+
+
+@cache
+def _names(kind: type) -> tuple[str, ...] | None:
+    """The fields of a dataclass; None for another class. With thousands of addresses it adds up."""
+    return tuple(f.name for f in fields(kind)) if is_dataclass(kind) else None
 
 
 def decode(kind: type[T], data: object, where: str = "") -> T:
@@ -120,9 +127,9 @@ def _decode_union(kinds: tuple[Any, ...], data: object, where: str) -> object:
         if data is None:
             return None
         kinds = tuple(kind for kind in kinds if kind is not type(None))
-    if set(kinds) <= _ADDRESSES:
+    if _ADDRESSES.issuperset(kinds):
         return _parse(ip_address, "an address", data, where)
-    if set(kinds) <= _INTERFACES:
+    if _INTERFACES.issuperset(kinds):
         return _parse(ip_interface, "an address with prefix length", data, where)
     if len(kinds) == 1:
         return _decode(kinds[0], data, where)
@@ -153,10 +160,9 @@ def _key(kind: Any, text: str, where: str) -> object:
 
 def _decode_dataclass(kind: Any, data: object, where: str) -> object:
     table = _expect(dict, data, where)
-    schema = _schema(kind)
-    names = {"kind", *schema} if hasattr(kind, "kind") else set(schema)
-    for unknown in sorted(table.keys() - names):
-        raise InputError(f"{_dot(where, unknown)}: unknown")
+    schema, names = _schema(kind), _known(kind)
+    if not table.keys() <= names:
+        raise InputError(f"{_dot(where, min(table.keys() - names))}: unknown")
     for name, (_, required) in schema.items():
         if required and name not in table:
             raise InputError(f"{_dot(where, name)}: missing")
@@ -169,6 +175,12 @@ def _decode_dataclass(kind: Any, data: object, where: str) -> object:
         return kind(**values)
     except ValueError as error:
         raise InputError(f"{where}{'.' if where else ''}{error}") from error
+
+
+@cache
+def _known(kind: Any) -> frozenset[str]:
+    """What may stand in its table."""
+    return frozenset(_schema(kind)) | ({"kind"} if hasattr(kind, "kind") else set())
 
 
 @cache
