@@ -30,7 +30,7 @@ from lvsha.standing import Standing, Word, standing
 Users = Mapping[Target, list[tuple[ServiceConfig, ServerConfig]]]
 
 SLICE = 20
-"""Services whose standing is worked out at a stretch."""
+"""Servers that are gone through at a stretch."""
 
 
 class Look(Protocol):
@@ -265,19 +265,27 @@ class Director:
             self._tell_override(event, o)
 
     def _tell_standing(self, names: Collection[str]) -> None:
-        """At once for a few services; for many (one server in a thousand services) by `run`, in slices."""
-        if len(names) > SLICE:
+        """At once where it is soon worked out; else by `run`, service by service.
+
+        Of a service that loses hundreds of servers at one moment it is worked out once how it stands, and one
+        server in a thousand services does not hold up everything else.
+        """
+        services = [self.config.services[name] for name in names]
+        if sum(len(s.servers) + len(s.fallback) for s in services) > SLICE:
             self._unsaid.update(names)
             self._more_to_say.set()
             return
         for name in names:
-            places = self.places(name)
-            now, before = standing(places), self.words.get(name, Word.CHECKING)
-            if now.word is Word.OK and before is Word.CHECKING and _undecided(places):
-                continue
-            self.words[name] = now.word
-            if now.word is not before:
-                _tell_word(self.config.services[name], now, before)
+            self._say_standing(name)
+
+    def _say_standing(self, name: str) -> None:
+        places = self.places(name)
+        now, before = standing(places), self.words.get(name, Word.CHECKING)
+        if now.word is Word.OK and before is Word.CHECKING and _undecided(places):
+            return
+        self.words[name] = now.word
+        if now.word is not before:
+            _tell_word(self.config.services[name], now, before)
 
     async def run(self) -> None:
         """Say what is left to say, for ever."""
@@ -285,8 +293,9 @@ class Director:
             await self._more_to_say.wait()
             self._more_to_say.clear()
             while self._unsaid:
-                batch = [self._unsaid.pop() for _ in range(min(SLICE, len(self._unsaid)))]
-                self._tell_standing([name for name in batch if name in self.config.services])
+                name = self._unsaid.pop()
+                if name in self.config.services:
+                    self._say_standing(name)
                 await asyncio.sleep(0)
 
 

@@ -442,3 +442,16 @@ async def test_what_touches_many_services_is_told_in_slices(tmp_path: Path, said
         turns += 1
     assert turns >= 5
     task.cancel()
+
+
+async def test_a_service_that_loses_many_servers_at_once_says_so_once(tmp_path: Path, said: Hearing) -> None:
+    """A hundred verdicts that come together are worked out together, not a hundred servers for each."""
+    d = director(tmp_path, config(service(*(server(n) for n in range(1, 101)))))
+    for n in range(1, 101):
+        report(d, n, False, False, False)
+    assert len([e for e in said if e["event"] == "server.down"]) == 100
+    assert not [e for e in said if e["event"].startswith("service.")]
+    task = asyncio.create_task(d.run())
+    await asyncio.sleep(0)
+    assert [e["event"] for e in said if e["event"].startswith("service.")] == ["service.down"]
+    task.cancel()
