@@ -40,7 +40,8 @@ def encode(value: object) -> object:
         return value.value
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    names = _names(type(value))
+    cls: Any = type(value)
+    names = _names(cls)
     if names is not None:
         kind = {"kind": value.kind} if hasattr(value, "kind") else {}
         return kind | {name: encode(getattr(value, name)) for name in names}
@@ -52,7 +53,7 @@ def encode(value: object) -> object:
 
 
 @cache
-def _names(kind: type) -> tuple[str, ...] | None:
+def _names(kind: Any) -> tuple[str, ...] | None:
     """The fields of a dataclass; None for another class. With thousands of addresses it adds up."""
     return tuple(f.name for f in fields(kind)) if is_dataclass(kind) else None
 
