@@ -6,9 +6,10 @@ A pair of lvsha and a pair of keepalived run beside each other with the same adv
 kept busy by programs of ordinary priority, and lvsha's directors check thousands of servers every second.
 Nothing is broken in all that time, so every transition after the start is a false alarm.
 
-On a kernel without IPVS the directors check and report, but have no table to program; run it by
-`python -m tests.lab.inside bench.calm` to have one, which is changed ten times a second. A guest with one
-slow processor may want `--alone`: without the other pair, whose own false alarms are a load of their own.
+Meanwhile the weights of a hundred servers are changed in IPVS, again and again. On a kernel without it the
+directors check and report, but have no table to program; there a program on each changes a hundred routes
+instead, under the lock that the virtual addresses need too. `python -m tests.lab.inside bench.calm` runs
+it where IPVS is; a slow guest may want `--alone`: without the other pair, whose own false alarms are a load.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import asyncio
 import contextlib
 import os
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -43,6 +45,15 @@ def burn(_: list[str]) -> None:
     print('{"event": "burning"}', flush=True)
     while True:
         pass
+
+
+def reroute(_: list[str]) -> None:
+    """On a director: add a hundred routes and remove them, for ever."""
+    routes = [f"198.51.100.{n}/32" for n in range(1, 101)]
+    lines = [f"route add {r} dev back" for r in routes] + [f"route del {r} dev back" for r in routes]
+    while True:
+        subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True)
+        print(f'{{"event": "rerouted", "steps": {len(lines)}}}', flush=True)
 
 
 def listen(argv: list[str]) -> None:
@@ -96,6 +107,9 @@ async def lvsha(
         # Not before: who has no IPVS and needs it does not become master.
         for each in directors:
             await each.reload(LVSHA.format(interval=interval) + services(servers, every))
+        for each in directors:
+            for number in range(0, servers, 100):
+                await each.event("service.ok", service=f"s{number // 100}", within=300)
         yield directors
 
 
@@ -133,15 +147,18 @@ async def measure(minutes: float, interval: float, servers: int, every: float, *
             lines = [len(p.output) + len(p.errors) for p in theirs]
             began = time.monotonic()
             ticking = [asyncio.create_task(reprogram(d)) for d in ours if HAS_IPVS]
+            routing = [await call(d.node, "bench.calm:reroute") for d in ours if not HAS_IPVS]
             await asyncio.sleep(minutes * 60)
             for task in ticking:
                 task.cancel()
-            for burner in burners:
-                await burner.kill()
+            for busy in (*burners, *routing):
+                await busy.kill()
             took = time.monotonic() - began
             mine = sum(count_ours(d, m) for d, m in zip(ours, marks, strict=True))
             other = None if alone else sum(count_theirs(p, n) for p, n in zip(theirs, lines, strict=True))
             report(took, interval, servers, mine, other, ours)
+            steps = sum(e["steps"] for r in routing for e in r.events if e["event"] == "rerouted")
+            print(f"  routes changed: {steps}", file=sys.stderr)
             falls(ours, marks)
             explain(ours, marks, watchers)
 

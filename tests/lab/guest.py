@@ -11,7 +11,6 @@ hands back.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shlex
@@ -26,8 +25,6 @@ from tests.lab import kernel
 from tests.lab.kernel import Kind
 
 HERE = Path(__file__).parent
-PRIORITY = 20
-"""Of SCHED_FIFO, for a guest that precedes."""
 
 _SCRIPT = """\
 exec </dev/null
@@ -85,20 +82,6 @@ class Guest:
         with self.console.open(errors="replace") as text:
             return "".join(deque(text, lines))
 
-    def precede(self) -> None:
-        """Schedule the guest's processors before ordinary processes, and its programs as ordinary ones.
-
-        A User-Mode Linux that is built for several processors has a thread for each, and a process for each
-        of its own processes; an interrupt must not wait until the host has had enough of a busy one.
-        """
-        if self._process is None:
-            return
-        policy, priority = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(PRIORITY)
-        for pid in _descendants(self._process.pid):
-            threads = [int(each.name) for each in Path(f"/proc/{pid}/task").iterdir()]
-            for thread in threads if len(threads) > 1 else ():
-                os.sched_setscheduler(thread, policy, priority)
-
     def stop(self) -> None:
         """End the guest if it has not ended by itself, and remove the shared directory."""
         if self._process is not None:
@@ -107,15 +90,6 @@ class Guest:
             self._process = None
             os.close(self.pidfd)
         shutil.rmtree(self.share, ignore_errors=True)
-
-
-def _descendants(pid: int) -> list[int]:
-    """A process and all that came of it, as long as they are there."""
-    found = [pid]
-    for each in found:
-        with contextlib.suppress(OSError):
-            found += map(int, Path(f"/proc/{each}/task/{each}/children").read_text().split())
-    return found
 
 
 def _uml(share: Path) -> tuple[list[str], dict[str, str]]:

@@ -58,14 +58,10 @@ def _in_guest(kind: Kind, argv: list[str]) -> int:
 
 
 def _follow(guest: Guest, output: Path) -> int:
-    preceding = False
     with Lines(output) as lines:
         while (line := lines.take(guest.pidfd, SILENCE)) is not None:
             if line.startswith(PREFIX):
                 return int(line[1:])
-            if kernel.own_uml() and not preceding:
-                preceding = True
-                guest.precede()
             print(line, flush=True)
     print(f"the guest ended before its program did:\n{guest.tail()}", file=sys.stderr)
     return 1
