@@ -414,8 +414,8 @@ _EVENTS = (
         "vrrp.settling",
         _INFO,
         f"{_INSTANCE} seconds",
-        "The interface of an instance has got its carrier; the instance stays at fault for so long "
-        "(`carrier_delay`).",
+        "An interface that an instance depends on has got its carrier, which counts only after so long "
+        "(`carrier_delay`): until then the instance stands as without it.",
     ),
     _alert(
         "vrrp.link_lost",

@@ -3,7 +3,8 @@
 A switch that runs spanning tree lets nothing through a port for a while after it has got a carrier
 (IEEE 802.1D: listening and learning, 15 s each). Who took part at once would hear no master there, and
 become one. So an instance may wait (`carrier_delay`), and waits in FAULT: then its silence begins to count
-only when the time is over, and a master that can be heard by then is.
+only when the time is over, and a master that can be heard by then is. An interface that is tracked stands
+as without a carrier for so long.
 
 The kernel counts how often an interface has got its carrier. By that count one is noticed that came back
 sooner than anybody looked.

@@ -25,6 +25,7 @@ from lvsha.speaker.node import Node
 from lvsha.speaker.spec import Hmac, InstanceSpec, InterfaceTracker, Password, Tracker, VirtualAddress
 from lvsha.speaker.trackers.base import Standing, standing
 from lvsha.speaker.virtual_mac import mac_of, name_of
+from lvsha.speaker.whereabouts import Whereabouts
 from lvsha.vrrp.admission import Admission
 from lvsha.vrrp.auth import Key, Keyring, Mode
 from lvsha.vrrp.member import Spec, effective_priority
@@ -81,13 +82,11 @@ class Instance:
         self._owner = owner
         self._admission = self._door()
         self._holding = False
-        self._strays: frozenset[Place] = frozenset()
-        """Addresses of others that were told of."""
-        self._homeless: frozenset[VirtualAddress] = frozenset()
-        """Addresses to be held for whose interface is not there, as far as that was told."""
-        self._carrier = Carrier()
+        self._whereabouts = Whereabouts(node)
+        self._carriers: dict[str, Carrier] = {}
+        """Of its own interface and of those that it tracks."""
         self._again: asyncio.TimerHandle | None = None
-        """When the carrier counts, or it is to be said once more that there is none."""
+        """When a carrier counts, or it is to be said once more that there is none."""
         self._cut_off = ""
         """What is wrong with an interface that needs no carrier."""
         self._tasks: dict[Tracker, asyncio.Task[None]] = {}
@@ -117,7 +116,11 @@ class Instance:
         """Other settings, from now on."""
         old, self.spec = self.spec, spec
         if old.interface != spec.interface:
-            self._carrier, self._cut_off = Carrier(), ""
+            self._cut_off = ""
+        followed = {tracker.interface for tracker in spec.trackers if isinstance(tracker, InterfaceTracker)}
+        followed |= {spec.interface} if spec.needs_carrier else set()
+        # What happens to the others meanwhile is not seen, and one that comes back later is as at the start.
+        self._carriers = {name: known for name, known in self._carriers.items() if name in followed}
         old_door = self._admission
         self._admission = self._door()
         self._admission.succeed(old_door)
@@ -134,6 +137,7 @@ class Instance:
 
     def look(self) -> None:
         """The node's interfaces or addresses changed: what does it mean for this instance?"""
+        self._look_again(None)
         link = self._node.tables.links.get(self.spec.interface)
         # Not as a tracker of the same interface is called, which may stand otherwise.
         self._fault(f"link {self.spec.interface}", self._trouble(link))
@@ -141,7 +145,8 @@ class Instance:
         self._fault("socket", f"no socket for adverts on {self.spec.interface}: {deaf}" if deaf else "")
         self._look_at_source()
         self._look_at_device(link)
-        self._look_at_strays()
+        if not self._holding:
+            self._whereabouts.absent(self._belongings())
         for virtual in self.spec.every_address:
             self._node.prepare(self._where(virtual))
         for tracker in self.spec.trackers:
@@ -150,14 +155,10 @@ class Instance:
 
     def _trouble(self, link: Link | None) -> str:
         """What keeps the instance's own interface from being of use; empty: nothing."""
-        new = self._carrier.see(link, asyncio.get_running_loop().time())
-        self._look_again(None)
-        if link is None:
-            return f"{self.spec.interface} does not exist"
-        if not self.spec.needs_carrier:
+        if link is not None and not self.spec.needs_carrier:
             self._tell_of_link(link)
             return link.deaf
-        return link.trouble or link.deaf or self._unsettled(new=new)
+        return self._unusable(self.spec.interface, link) or (link.deaf if link is not None else "")
 
     def _tell_of_link(self, link: Link) -> None:
         if link.trouble:
@@ -169,20 +170,25 @@ class Instance:
             self._quiet.pop("vrrp.link_lost ", None)
         self._cut_off = link.trouble
 
-    def _unsettled(self, *, new: bool) -> str:
-        """Why the carrier does not count yet; it is looked at again when it does."""
-        delay, loop = self.spec.carrier_delay, asyncio.get_running_loop()
-        due = self._carrier.settled_at(delay)
-        if loop.time() >= due:
-            return ""
+    def _unusable(self, name: str, link: Link | None) -> str:
+        """Why an interface cannot be used, or not yet; it is looked at again when its carrier counts."""
+        delay, now = self.spec.carrier_delay, asyncio.get_running_loop().time()
+        carrier = self._carriers.setdefault(name, Carrier())
+        new = carrier.see(link, now)
+        if link is None:
+            return f"{name} does not exist"
+        due = carrier.settled_at(delay)
+        if link.trouble or now >= due:
+            return link.trouble
         self._look_again(due)
         if new:
-            self._say("vrrp.settling", seconds=delay)
-        return f"{self.spec.interface} has had its carrier for less than {delay:g} s"
+            self._node.say("vrrp.settling", instance=self.spec.name, interface=name, seconds=delay)
+        return f"{name} has had its carrier for less than {delay:g} s"
 
     def _look_again(self, when: float | None) -> None:
-        """At that time, if nothing makes it look before; None: not by itself."""
+        """At that time at the latest, if nothing makes it look before; None: not by itself."""
         if self._again is not None:
+            when = None if when is None else min(when, self._again.when())
             self._again.cancel()
         self._again = None if when is None else asyncio.get_running_loop().call_at(when, self.look)
 
@@ -198,20 +204,6 @@ class Instance:
         """Whether an address may be what adverts come from."""
         link = self._node.tables.links.get(self.spec.interface)
         return place.address.ip == self.spec.source or (link is not None and link.index == place.index)
-
-    def _look_at_strays(self) -> None:
-        """Addresses that somebody else has put here: what is sent to them is taken beside the master."""
-        mine, strays = {virtual.address.ip for virtual in self.spec.every_address}, set[Place]()
-        if not self._holding:
-            links = self._node.tables.links
-            names = {name for v in self.spec.every_address for name in (v.interface, self._where(v))}
-            here = {links[name].index for name in names & links.keys()}
-            places = self._node.tables.foreign(mine)
-            strays = {p for p in places if p.index in here and not self._node.leases.holds(p)}
-        for place in strays - self._strays:
-            where = next(link.name for link in self._node.tables.links.values() if link.index == place.index)
-            self._node.say("vip.foreign", address=str(place.address), interface=where)
-        self._strays = frozenset(strays)
 
     def _look_at_device(self, parent: Link | None) -> None:
         """The interface with the virtual MAC: made when it is missing and can be."""
@@ -247,7 +239,7 @@ class Instance:
 
     def _look_at_interface(self, tracker: InterfaceTracker) -> None:
         link = self._node.tables.links.get(tracker.interface)
-        trouble = f"{tracker.interface} does not exist" if link is None else link.trouble
+        trouble = self._unusable(tracker.interface, link)
         self.stand(tracker.name, standing(not trouble, tracker.weight, trouble))
 
     # --- adverts ------------------------------------------------------------------------------------
@@ -338,19 +330,9 @@ class Instance:
         if spec.virtual_mac and not self._holding:
             self._speak(up=True)
         self._holding = True
-        self._miss_interfaces()
+        self._whereabouts.held(self._belongings())
         self._node.leases.hold(spec.name, self.places(), spec.lease)
         self._node.conflicts.watch(spec.name, self.by_interface(), self._twin())
-
-    def _miss_interfaces(self) -> None:
-        """A master without some of its addresses says so: an interface other than its own is no fault."""
-        links = self._node.tables.links
-        missing = frozenset(v for v in self.spec.every_address if self._where(v) not in links)
-        for virtual in missing - self._homeless:
-            where = self._where(virtual)
-            why = f"{where} does not exist"
-            self._node.say("vip.failed", address=str(virtual.address), interface=where, error=why)
-        self._homeless = missing
 
     def _twin(self) -> Twin | None:
         """The virtual MAC, as another master of the same virtual router has it too."""
@@ -363,7 +345,6 @@ class Instance:
         if self.spec.virtual_mac:
             self._speak(up=False)
         self._holding = False
-        self._homeless = frozenset()
         self._node.announcements.end(self.spec.name)
         self._node.leases.drop(self.spec.name)
         self._node.conflicts.watch(self.spec.name, {})
@@ -397,6 +378,10 @@ class Instance:
     def _routes(self, address: Address, interface: str) -> bool:
         """What the router flag of a neighbour advertisement says (RFC 4861, 7.2.5; RFC 9568, 6.4.1)."""
         return address.version == 6 and self._node.forwards(interface)
+
+    def _belongings(self) -> dict[VirtualAddress, str]:
+        """Every address, and the name of the interface that it is on."""
+        return {virtual: self._where(virtual) for virtual in self.spec.every_address}
 
     def by_interface(self) -> dict[str, frozenset[Address]]:
         """The addresses by the names of the interfaces that they belong on."""

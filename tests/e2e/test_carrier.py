@@ -14,17 +14,10 @@ import pytest
 
 from tests.lab.director import Director, directing
 from tests.lab.network import Network, topology
+from tests.lab.pair import NODES
 
 pytestmark = pytest.mark.net
 
-NODES = """
-[nodes.lb1]
-priority = 200
-address = "192.0.2.1"
-[nodes.lb2]
-priority = 100
-address = "192.0.2.2"
-"""
 SETTLING = """
 [vrrp.public]
 interface = "front"

@@ -15,16 +15,11 @@ import pytest
 from tests.lab.director import Director, directing
 from tests.lab.keepalived import keepalived, vrrp_instance
 from tests.lab.network import topology
+from tests.lab.pair import NODES
 
 pytestmark = pytest.mark.net
 
-PAIR = """
-[nodes.lb1]
-priority = 200
-address = "192.0.2.1"
-[nodes.lb2]
-priority = 100
-address = "192.0.2.2"
+INSTANCES = """
 [vrrp.public]
 interface = "front"
 vrid = 51
@@ -75,9 +70,9 @@ async def told(tmp_path: Path) -> AsyncIterator[Told]:
     script.write_text(SCRIPT.format(log=log))
     script.chmod(0o755)
     async with topology(directors=2, servers=0) as net, AsyncExitStack() as stack:
-        text = PAIR + NOTIFY.format(script=script)
+        text = NODES + INSTANCES + NOTIFY.format(script=script)
         lb1 = await stack.enter_async_context(directing(net["lb1"], text, tmp_path, name="lb1"))
-        lb2 = await stack.enter_async_context(directing(net["lb2"], PAIR, tmp_path, name="lb2"))
+        lb2 = await stack.enter_async_context(directing(net["lb2"], NODES + INSTANCES, tmp_path, name="lb2"))
         await lb1.event("notify.done", about="group site", state="master")
         await lb1.event("notify.done", about="instance public", state="master")
         yield Told(lb1, lb2, log)

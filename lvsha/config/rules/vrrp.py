@@ -178,11 +178,6 @@ def _carrier(instance: Instance) -> Iterator[Finding]:
     config, path = instance.config, instance.path
     if config.needs_carrier:
         return
-    if config.carrier_delay:
-        message = (
-            "is of no use with needs_carrier = false: without a carrier this instance takes part as well"
-        )
-        yield error((*path, "carrier_delay"), message, "leave one of the two out")
     tracked = {track.interface for track in config.track if isinstance(track, TrackInterface)}
     for name in dict.fromkeys(vip.interface for _, vip in instance.vips()):
         if name not in tracked:

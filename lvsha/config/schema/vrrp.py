@@ -263,9 +263,9 @@ class VrrpTable(Table):
     start_delay: Pause = 0.0
     """After a start, so long as backup whatever happens."""
     carrier_delay: Pause = 0.0
-    """After its interface has got its carrier, so long in fault: a switch with spanning tree lets nothing
-    through at first, often for 30 s. A carrier that is there at the start counts at once: that is for
-    `start_delay`."""
+    """After its interface, or one that it tracks, has got its carrier, that counts only so much later: a
+    switch with spanning tree lets nothing through at first, often for 30 s. A carrier that is there at the
+    start counts at once: that is for `start_delay`."""
     needs_carrier: bool = True
     """Its interface being down or without a carrier is a fault. `false` is for a cable from director to
     director, which has none while the other is off. When the cable is cut both are master, unless a `group`

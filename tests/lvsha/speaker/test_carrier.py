@@ -65,19 +65,56 @@ async def test_a_node_waits_before_it_is_back_in_the_election(pair: Pair) -> Non
 
 
 @pytest.mark.net
-async def test_a_tracker_of_the_same_interface_ends_no_delay(pair: Pair) -> None:
-    """Its own weight counts as ever, and the instance is at fault until its time is over."""
+async def test_a_tracker_of_the_same_interface_ends_no_fault(pair: Pair) -> None:
+    """It counts by its weight, and the instance is at fault all the same, until the time is over."""
     lb1, _ = pair
     tracker = InterfaceTracker(name="interface front", interface="front", weight=-50)
     await lb1.configure(instance(priority=200, carrier_delay=600.0, trackers=(tracker,)))
     await lb1.become(State.MASTER)
     lb1.node.unplug("front")
-    await lb1.become(State.FAULT)
-    assert (await lb1.status()).weights == {"interface front": -50}
+    await lb1.event("tracker.failed")
+    assert (await lb1.status()).faults == {"link front": "front has no carrier"}
     lb1.node.plug("front")
-    await lb1.event("tracker.recovered")
+    await lb1.event("vrrp.settling")
     status = await lb1.status()
     assert (status.state, status.faults.keys()) == (State.FAULT, {"link front"})
+    assert status.weights == {"interface front": -50}
+
+
+@pytest.mark.net
+async def test_a_tracked_interface_is_waited_for_as_well(pair: Pair) -> None:
+    """The servers' side may be blocked by its switch just as the clients' is."""
+    lb1, _ = pair
+    tracker = InterfaceTracker(name="interface back", interface="back")
+    await lb1.configure(instance(priority=200, carrier_delay=1.0, trackers=(tracker,)))
+    await lb1.become(State.MASTER)
+    lb1.node.unplug("back")
+    await lb1.become(State.FAULT)
+    lb1.node.plug("back")
+    await lb1.event("vrrp.settling", interface="back")
+    status = await lb1.status()
+    assert status.faults == {"interface back": "back has had its carrier for less than 1 s"}
+    back = await lb1.become(State.BACKUP)
+    assert back.at - status.since > 1.0
+
+
+@pytest.mark.net
+async def test_what_nobody_followed_meanwhile_counts_at_once(pair: Pair) -> None:
+    """An interface that is tracked again after its carrier came back may have had it for days."""
+    lb1, _ = pair
+    with_tracker = instance(
+        priority=200,
+        carrier_delay=600.0,
+        trackers=(InterfaceTracker(name="interface back", interface="back"),),
+    )
+    await lb1.configure(with_tracker)
+    await lb1.become(State.MASTER)
+    await lb1.configure(instance(priority=200, carrier_delay=600.0))
+    lb1.node.unplug("back")
+    lb1.node.plug("back")
+    await lb1.configure(with_tracker)
+    assert (await lb1.status()).state is State.MASTER
+    assert not [event for event in lb1.events if event.event == "vrrp.settling"]
 
 
 @pytest.mark.net

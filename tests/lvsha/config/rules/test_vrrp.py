@@ -81,12 +81,6 @@ WRONG = [
         "is of no use with preempt = false",
         "leave",
     ),
-    (
-        CABLE | {"carrier_delay": "5"},
-        "carrier_delay",
-        "is of no use with needs_carrier = false",
-        "leave one",
-    ),
     ({"peers": PEERS}, "peers", "are of no use without unicast", "unicast = true"),
     ({"ttl_min": "254"}, "ttl_min", "TTL 255", "unicast = true"),
     ({"unicast": "true"}, "unicast", "there is no peer to send to", "peers"),
