@@ -83,10 +83,9 @@ class Instance:
         self._admission = self._door()
         self._holding = False
         self._whereabouts = Whereabouts(node)
-        self._carriers: dict[str, Carrier] = {}
-        """Of its own interface and of those that it tracks."""
+        self._carrier = Carrier()
         self._again: asyncio.TimerHandle | None = None
-        """When a carrier counts, or it is to be said once more that there is none."""
+        """When the carrier counts, or it is to be said once more that there is none."""
         self._cut_off = ""
         """What is wrong with an interface that needs no carrier."""
         self._tasks: dict[Tracker, asyncio.Task[None]] = {}
@@ -116,11 +115,7 @@ class Instance:
         """Other settings, from now on."""
         old, self.spec = self.spec, spec
         if old.interface != spec.interface:
-            self._cut_off = ""
-        followed = {tracker.interface for tracker in spec.trackers if isinstance(tracker, InterfaceTracker)}
-        followed |= {spec.interface} if spec.needs_carrier else set()
-        # What happens to the others meanwhile is not seen, and one that comes back later is as at the start.
-        self._carriers = {name: known for name, known in self._carriers.items() if name in followed}
+            self._carrier, self._cut_off = Carrier(), ""
         old_door = self._admission
         self._admission = self._door()
         self._admission.succeed(old_door)
@@ -137,7 +132,6 @@ class Instance:
 
     def look(self) -> None:
         """The node's interfaces or addresses changed: what does it mean for this instance?"""
-        self._look_again(None)
         link = self._node.tables.links.get(self.spec.interface)
         # Not as a tracker of the same interface is called, which may stand otherwise.
         self._fault(f"link {self.spec.interface}", self._trouble(link))
@@ -155,10 +149,14 @@ class Instance:
 
     def _trouble(self, link: Link | None) -> str:
         """What keeps the instance's own interface from being of use; empty: nothing."""
-        if link is not None and not self.spec.needs_carrier:
+        new = self._carrier.see(link, asyncio.get_running_loop().time())
+        self._look_again(None)
+        if link is None:
+            return f"{self.spec.interface} does not exist"
+        if not self.spec.needs_carrier:
             self._tell_of_link(link)
             return link.deaf
-        return self._unusable(self.spec.interface, link) or (link.deaf if link is not None else "")
+        return link.trouble or link.deaf or self._unsettled(new=new)
 
     def _tell_of_link(self, link: Link) -> None:
         if link.trouble:
@@ -170,25 +168,20 @@ class Instance:
             self._quiet.pop("vrrp.link_lost ", None)
         self._cut_off = link.trouble
 
-    def _unusable(self, name: str, link: Link | None) -> str:
-        """Why an interface cannot be used, or not yet; it is looked at again when its carrier counts."""
-        delay, now = self.spec.carrier_delay, asyncio.get_running_loop().time()
-        carrier = self._carriers.setdefault(name, Carrier())
-        new = carrier.see(link, now)
-        if link is None:
-            return f"{name} does not exist"
-        due = carrier.settled_at(delay)
-        if link.trouble or now >= due:
-            return link.trouble
+    def _unsettled(self, *, new: bool) -> str:
+        """Why the carrier does not count yet; it is looked at again when it does."""
+        delay, loop = self.spec.carrier_delay, asyncio.get_running_loop()
+        due = self._carrier.settled_at(delay)
+        if loop.time() >= due:
+            return ""
         self._look_again(due)
         if new:
-            self._node.say("vrrp.settling", instance=self.spec.name, interface=name, seconds=delay)
-        return f"{name} has had its carrier for less than {delay:g} s"
+            self._say("vrrp.settling", seconds=delay)
+        return f"{self.spec.interface} has had its carrier for less than {delay:g} s"
 
     def _look_again(self, when: float | None) -> None:
-        """At that time at the latest, if nothing makes it look before; None: not by itself."""
+        """At that time, if nothing makes it look before; None: not by itself."""
         if self._again is not None:
-            when = None if when is None else min(when, self._again.when())
             self._again.cancel()
         self._again = None if when is None else asyncio.get_running_loop().call_at(when, self.look)
 
@@ -239,7 +232,7 @@ class Instance:
 
     def _look_at_interface(self, tracker: InterfaceTracker) -> None:
         link = self._node.tables.links.get(tracker.interface)
-        trouble = self._unusable(tracker.interface, link)
+        trouble = f"{tracker.interface} does not exist" if link is None else link.trouble
         self.stand(tracker.name, standing(not trouble, tracker.weight, trouble))
 
     # --- adverts ------------------------------------------------------------------------------------

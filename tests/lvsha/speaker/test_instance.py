@@ -8,12 +8,12 @@ import json
 import random
 import socket
 import time
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_address
 
 import pytest
 
 from lvsha.speaker.messages import State
-from lvsha.speaker.spec import Hmac, Password, VirtualAddress
+from lvsha.speaker.spec import Hmac, Password
 from lvsha.vrrp.packet import Advert, pack
 from lvsha.wire.echo import EchoSocket
 from tests.lab.network import Network, Node
@@ -21,20 +21,6 @@ from tests.lab.speaker import HIGH, Pair, elect, hearing, instance
 from tests.lab.steady import steady
 
 pytestmark = pytest.mark.net
-
-
-async def test_an_address_whose_interface_is_not_there_is_told(pair: Pair) -> None:
-    """A master that lacks one of its addresses says so, once, and has it when the interface is there."""
-    lb1, _ = pair
-    elsewhere = VirtualAddress(ip_interface("198.51.100.1/24"), "later")
-    await lb1.configure(instance(priority=200, excluded=(elsewhere,)))
-    await lb1.become(State.MASTER)
-    failed = await lb1.event("vip.failed")
-    said = {"address": "198.51.100.1/24", "interface": "later", "error": "later does not exist"}
-    assert failed.fields == said
-    lb1.node.ip("link add later type veth peer name other", "link set later up")
-    await lb1.event("vip.added", address="198.51.100.1/24")
-    assert len([each for each in lb1.events if each.event == "vip.failed"]) == 1
 
 
 async def test_the_higher_priority_becomes_master_and_holds_the_address(pair: Pair) -> None:

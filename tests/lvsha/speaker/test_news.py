@@ -13,7 +13,7 @@ from lvsha.kernel.addresses import NETLINK_ROUTE, Held, Place
 from lvsha.kernel.links import Link
 from lvsha.kernel.netlink import Netlink
 from lvsha.kernel.watch import AddressChanged, AddressGone, LinkGone
-from lvsha.speaker.messages import Hold, State
+from lvsha.speaker.messages import State
 from lvsha.speaker.news import News
 from lvsha.speaker.shell import Shell
 from lvsha.speaker.spec import Garp
@@ -180,22 +180,6 @@ async def test_an_ipv6_address_that_is_there_with_another_prefix_length_is_taken
     await lb1.configure()
     await lb1.event("vip.removed", address=vip)
     assert "2001:db8:1::100" not in lb1.node.run("ip", "-o", "address", "show", "dev", "front")
-
-
-@pytest.mark.parametrize("by_hand", [VIP, "192.0.2.100/32"])
-async def test_an_address_that_is_here_by_hand_beside_the_master_is_told(pair: Pair, by_hand: str) -> None:
-    """A backup that has it as well says so, once; a master's own, and what it gives up, is nobody else's."""
-    lb1, lb2 = pair
-    await elect(pair)
-    lb2.node.ip(f"addr add {by_hand} dev front")
-    told = await lb2.event("vip.foreign")
-    assert told.fields == {"address": by_hand, "interface": "front"}
-    lb2.node.ip(f"addr del {by_hand} dev front")
-    await lb1.ask(Hold(instance="public"))
-    await lb2.become(State.MASTER)
-    await lb1.event("vip.removed")
-    assert len([each for each in lb2.events if each.event == "vip.foreign"]) == 1
-    assert [each for each in lb1.events if each.event == "vip.foreign"] == []
 
 
 async def test_another_prefix_length_comes_without_a_moment_of_none(pair: Pair) -> None:

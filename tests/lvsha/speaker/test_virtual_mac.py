@@ -86,14 +86,6 @@ async def test_who_sets_it_down_does_not_silence_the_master(pair: Pair, net: Net
     assert reaches(net["client"], vip.partition("/")[0])
 
 
-async def test_an_address_by_hand_on_the_interface_below_is_told(pair: Pair) -> None:
-    """It answers there as well as on the master's macvlan."""
-    _, lb2 = pair
-    await elect(pair, VIP)
-    lb2.node.ip(f"addr add {VIP} dev front")
-    assert (await lb2.event("vip.foreign")).fields == {"address": VIP, "interface": "front"}
-
-
 async def test_a_macvlan_that_has_gone_is_no_trouble(net: Network) -> None:
     """It went with the interface below, and is missed anyway: that it could not be set down is no news."""
     with net["lb1"].entered(), contextlib.closing(Netlink.open(NETLINK_ROUTE, timeout=5)) as netlink:
