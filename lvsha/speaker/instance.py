@@ -83,9 +83,10 @@ class Instance:
         self._admission = self._door()
         self._holding = False
         self._whereabouts = Whereabouts(node)
-        self._carrier = Carrier()
+        self._carriers: dict[str, Carrier] = {}
+        """Of its own interface and of those that it tracks."""
         self._again: asyncio.TimerHandle | None = None
-        """When the carrier counts, or it is to be said once more that there is none."""
+        """When a carrier counts, or it is to be said once more that there is none."""
         self._cut_off = ""
         """What is wrong with an interface that needs no carrier."""
         self._tasks: dict[Tracker, asyncio.Task[None]] = {}
@@ -115,7 +116,11 @@ class Instance:
         """Other settings, from now on."""
         old, self.spec = self.spec, spec
         if old.interface != spec.interface:
-            self._carrier, self._cut_off = Carrier(), ""
+            self._cut_off = ""
+        followed = {tracker.interface for tracker in spec.trackers if isinstance(tracker, InterfaceTracker)}
+        followed |= {spec.interface} if spec.needs_carrier else set()
+        # What happens to the others meanwhile is not seen, and one that comes back later is as at the start.
+        self._carriers = {name: known for name, known in self._carriers.items() if name in followed}
         old_door = self._admission
         self._admission = self._door()
         self._admission.succeed(old_door)
@@ -132,6 +137,7 @@ class Instance:
 
     def look(self) -> None:
         """The node's interfaces or addresses changed: what does it mean for this instance?"""
+        self._look_again(None)
         link = self._node.tables.links.get(self.spec.interface)
         # Not as a tracker of the same interface is called, which may stand otherwise.
         self._fault(f"link {self.spec.interface}", self._trouble(link))
@@ -149,14 +155,10 @@ class Instance:
 
     def _trouble(self, link: Link | None) -> str:
         """What keeps the instance's own interface from being of use; empty: nothing."""
-        new = self._carrier.see(link, asyncio.get_running_loop().time())
-        self._look_again(None)
-        if link is None:
-            return f"{self.spec.interface} does not exist"
-        if not self.spec.needs_carrier:
+        if link is not None and not self.spec.needs_carrier:
             self._tell_of_link(link)
             return link.deaf
-        return link.trouble or link.deaf or self._unsettled(new=new)
+        return self._unusable(self.spec.interface, link) or (link.deaf if link is not None else "")
 
     def _tell_of_link(self, link: Link) -> None:
         if link.trouble:
@@ -168,20 +170,25 @@ class Instance:
             self._quiet.pop("vrrp.link_lost ", None)
         self._cut_off = link.trouble
 
-    def _unsettled(self, *, new: bool) -> str:
-        """Why the carrier does not count yet; it is looked at again when it does."""
-        delay, loop = self.spec.carrier_delay, asyncio.get_running_loop()
-        due = self._carrier.settled_at(delay)
-        if loop.time() >= due:
-            return ""
+    def _unusable(self, name: str, link: Link | None) -> str:
+        """Why an interface cannot be used, or not yet; it is looked at again when its carrier counts."""
+        delay, now = self.spec.carrier_delay, asyncio.get_running_loop().time()
+        carrier = self._carriers.setdefault(name, Carrier())
+        new = carrier.see(link, now)
+        if link is None:
+            return f"{name} does not exist"
+        due = carrier.settled_at(delay)
+        if link.trouble or now >= due:
+            return link.trouble
         self._look_again(due)
         if new:
-            self._say("vrrp.settling", seconds=delay)
-        return f"{self.spec.interface} has had its carrier for less than {delay:g} s"
+            self._node.say("vrrp.settling", instance=self.spec.name, interface=name, seconds=delay)
+        return f"{name} has had its carrier for less than {delay:g} s"
 
     def _look_again(self, when: float | None) -> None:
-        """At that time, if nothing makes it look before; None: not by itself."""
+        """At that time at the latest, if nothing makes it look before; None: not by itself."""
         if self._again is not None:
+            when = None if when is None else min(when, self._again.when())
             self._again.cancel()
         self._again = None if when is None else asyncio.get_running_loop().call_at(when, self.look)
 
@@ -232,7 +239,7 @@ class Instance:
 
     def _look_at_interface(self, tracker: InterfaceTracker) -> None:
         link = self._node.tables.links.get(tracker.interface)
-        trouble = f"{tracker.interface} does not exist" if link is None else link.trouble
+        trouble = self._unusable(tracker.interface, link)
         self.stand(tracker.name, standing(not trouble, tracker.weight, trouble))
 
     # --- adverts ------------------------------------------------------------------------------------
