@@ -117,8 +117,9 @@ def first() -> bool:
 
 
 if __name__ == "__main__":
-    parent.SILENCE.update(director=0.5, speaker=0.5)
-    parent.PATIENCE.update(director=0.5, speaker=0.5)
+    # Longer than a busy machine keeps a good child waiting, and shorter than the tests have one bear.
+    parent.SILENCE.update(director=1.5, speaker=1.5)
+    parent.PATIENCE.update(director=1.5, speaker=1.5)
     forking()
     director, speaker = sys.argv[1:]
     sys.exit(Parent(body("director", director), lambda place: body("speaker", speaker, place), say).run())

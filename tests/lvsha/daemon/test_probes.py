@@ -87,7 +87,8 @@ class Desk:
 
     async def probe(self, way: Passage | None = WAY) -> checks.Outcome:
         """One probe of a port on loopback where nothing listens, by a marked socket."""
-        check = CheckConfig("tcp", Tcp(source="127.0.0.1"), timeout=1.0)
+        # It is refused at once, unless the machine is busy.
+        check = CheckConfig("tcp", Tcp(source="127.0.0.1"), timeout=30.0)
         return await self.probes.probe(Target(check, ip_address("127.0.0.1"), 1, way))
 
 
