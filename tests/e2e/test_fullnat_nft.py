@@ -10,7 +10,8 @@ from tests.lab import fullnat
 from tests.lab.fullnat import DNS, ECHO, POOL, POOL6, VIP, VIP6, WEB, Site, local, syn
 from tests.lab.process import spawn
 
-pytestmark = [pytest.mark.nft, pytest.mark.slow]
+# The guest gives way to all other tests.
+pytestmark = [pytest.mark.nft, pytest.mark.slow, pytest.mark.timeout(300)]
 
 COUNT, LISTENERS = 100, 3
 
