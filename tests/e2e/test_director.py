@@ -16,7 +16,7 @@ from tests.lab.network import Network, topology
 from tests.lab.process import spawn, start
 from tests.lab.servers import RealServer, real_server
 
-pytestmark = pytest.mark.ipvs
+pytestmark = [pytest.mark.ipvs, pytest.mark.slow]
 
 VIP = "192.0.2.100"
 WEB = """

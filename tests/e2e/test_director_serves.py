@@ -23,7 +23,7 @@ from tests.lab.network import Network, Node, topology
 from tests.lab.process import SLOWNESS, Result, run
 from tests.lab.servers import real_server
 
-pytestmark = pytest.mark.ipvs
+pytestmark = [pytest.mark.ipvs, pytest.mark.slow]
 
 VIP, VIP6 = "192.0.2.100", "2001:db8:1::100"
 ALL = ("lb1", "lb2", "rs1")

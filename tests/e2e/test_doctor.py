@@ -15,7 +15,7 @@ from tests.lab.keepalived import keepalived, vrrp_instance
 from tests.lab.network import Network, topology
 from tests.lab.servers import real_server
 
-pytestmark = pytest.mark.ipvs
+pytestmark = [pytest.mark.ipvs, pytest.mark.slow]
 
 VIP = "192.0.2.100"
 NODES = """

@@ -23,7 +23,7 @@ from tests.lab.servers import real_server
 
 SERVICES = ("web", "echo", "dns", "web6", "echo6", "dns6")
 
-pytestmark = [pytest.mark.ipvs, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.ipvs, pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(loop_scope="module")

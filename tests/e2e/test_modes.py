@@ -11,7 +11,7 @@ from tests.lab.cells import broken, seen
 from tests.lab.modes import CASES, MAPS, MODES, PORT, VIPS, Mode, site
 from tests.lab.network import Node
 
-pytestmark = pytest.mark.ipvs
+pytestmark = [pytest.mark.ipvs, pytest.mark.slow]
 
 
 @pytest.mark.timeout(240)

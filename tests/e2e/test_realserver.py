@@ -17,7 +17,7 @@ from tests.lab.process import Result, run
 from tests.lab.servers import real_server
 from tests.lab.sshd import Sshd, start_sshd
 
-pytestmark = pytest.mark.ipvs
+pytestmark = [pytest.mark.ipvs, pytest.mark.slow]
 
 FOUR, SIX = "192.0.2.100", "2001:db8:1::100"
 BOTH = ("--vip", FOUR, "--vip", SIX)

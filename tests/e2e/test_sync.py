@@ -16,7 +16,7 @@ from tests.lab.director import Director, directing
 from tests.lab.network import Network, topology
 from tests.lab.servers import real_server
 
-pytestmark = pytest.mark.ipvs
+pytestmark = [pytest.mark.ipvs, pytest.mark.slow]
 
 VIP = "192.0.2.100"
 CONFIG = """

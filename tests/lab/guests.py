@@ -1,9 +1,10 @@
 """The guests of a session: they run their tests beside the host, which hears of them when their turn comes.
 
-A guest takes one processor for minutes, and most of the host's tests wait for something most of the time. So
-a guest boots with the session's first test, and what it has to report stands in a file by the time the host
-asks for it. Guests follow one another: User-Mode Linux is one processor's work, and QEMU, which emulates two,
-would leave none of two to tests which want to be woken every ten milliseconds.
+Guests are what a session is waited for, and most tests, theirs too, wait for something most of the time. So
+all guests boot with the session's first test, and what they have to report stands in files by the time the
+host asks for it. User-Mode Linux is one processor's work: there are two, to which tests are dealt by modules.
+QEMU, which emulates two processors, would leave none of two to tests which want to be woken every ten
+milliseconds: it gives way to everything else (see `guest`) and has the machine when nobody wants it.
 
 What failed in company deserves to be tried without: with `--last-failed` a guest boots at its own first test,
 when the host has run all of its own.
@@ -13,9 +14,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -27,33 +29,48 @@ from tests.lab.kernel import Kind
 SHARE = "LVSHA_LAB_SHARE"
 """Set in a guest: the shared directory. It makes the plugin report there instead of looking for a kernel."""
 
+
+class Machine(NamedTuple):
+    """One guest of a session."""
+
+    kind: Kind
+    number: int = 0
+
+
+MACHINES = (Machine(Kind.UML, 0), Machine(Kind.UML, 1), Machine(Kind.QEMU))
+"""In the order in which they boot and report."""
+
+_SLOW = 10
+"""A test that is marked slow takes as long as so many others."""
 _SLOWNESS = {Kind.UML: 2.0, Kind.QEMU: 6.0}
 _BOOT = {Kind.UML: 120.0, Kind.QEMU: 600.0}
 """Seconds until a guest must have collected its tests."""
 
 
+MACHINE = pytest.StashKey[Machine]()
+"""Of a guest's test: the guest that it was dealt to."""
 LIMIT = pytest.StashKey[float]()
 """Of a guest's test: what `limit` said before the host took its own timeout away."""
 
 
 class Guests:
-    """All guests of a session, in the order in which they run."""
+    """All guests of a session, in the order in which they boot."""
 
-    def __init__(self, config: pytest.Config, selected: Mapping[Kind, Sequence[pytest.Item]]) -> None:
+    def __init__(self, config: pytest.Config, selected: Mapping[Machine, Sequence[pytest.Item]]) -> None:
         self._config = config
         self._waiting = dict(selected)
-        self._runs: dict[Kind, GuestRun] = {}
+        self._runs: dict[Machine, GuestRun] = {}
 
-    def advance(self) -> None:
-        """Boot the next guest if none is at work."""
-        if self._waiting and not any(run.guest.alive for run in self._runs.values()):
-            self.run(next(iter(self._waiting)))
+    def start(self) -> None:
+        """Boot those that have not yet."""
+        for machine in [*self._waiting]:
+            self.run(machine)
 
-    def run(self, kind: Kind) -> GuestRun:
+    def run(self, machine: Machine) -> GuestRun:
         """The run of a guest, which boots if it has not yet."""
-        if kind in self._waiting:
-            self._runs[kind] = GuestRun(kind, self._config, self._waiting.pop(kind))
-        return self._runs[kind]
+        if machine in self._waiting:
+            self._runs[machine] = GuestRun(machine.kind, self._config, self._waiting.pop(machine))
+        return self._runs[machine]
 
     def stop(self) -> None:
         """Let none outlive the session."""
@@ -125,11 +142,36 @@ class GuestError(Exception):
     """The guest, not a test, has failed."""
 
 
+def deal(items: Iterable[pytest.Item], kind: Kind) -> dict[pytest.Item, Machine]:
+    """The machine for each test of a kind of guest: the longest module first, to who has least to do.
+
+    A module stays whole: its tests may share what took long to make.
+    """
+    modules: dict[Path, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        modules[item.path].append(item)
+    loads = {machine: 0.0 for machine in MACHINES if machine.kind is kind}
+    dealt: dict[pytest.Item, Machine] = {}
+    for module in sorted(modules.values(), key=_weight, reverse=True):
+        machine = min(loads, key=loads.__getitem__)
+        loads[machine] += _weight(module)
+        dealt |= dict.fromkeys(module, machine)
+    return dealt
+
+
+def _weight(module: Iterable[pytest.Item]) -> float:
+    """How long a module may take, by what its tests say of themselves: nobody knows how long it will."""
+    return sum(_timeout(item) * (_SLOW if item.get_closest_marker("slow") else 1) for item in module)
+
+
 def limit(item: pytest.Item, kind: Kind) -> float:
     """Seconds of silence after which the guest must be hanging: a test's own timeout comes first."""
+    return _timeout(item) * _SLOWNESS[kind] + 60
+
+
+def _timeout(item: pytest.Item) -> float:
     marker = item.get_closest_marker("timeout")
-    given = marker.args[0] if marker and marker.args else float(item.config.getini("timeout") or 120)
-    return float(given) * _SLOWNESS[kind] + 60
+    return float(marker.args[0] if marker and marker.args else item.config.getini("timeout") or 120)
 
 
 def _pytest_argv(kind: Kind, config: pytest.Config, selected: Sequence[pytest.Item]) -> list[str]:

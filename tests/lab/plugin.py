@@ -1,9 +1,10 @@
 """The pytest plugin that sends marked tests to a kernel which can run them.
 
-The host's session collects as ever. For tests whose kernel is a guest it boots that guest once (when: see
-`guests`); the guest runs a pytest of its own over the same files with exactly the selected tests, and writes
-every report, as pytest serialises it, into a file on the shared directory. The host re-emits each as its own,
-one test at a time, so node ids, -k, -x, captured output and the summary are those of an ordinary session.
+The host's session collects as ever. For tests whose kernel is a guest it boots guests (how many, and when:
+see `guests`); a guest runs a pytest of its own over the same files with exactly the selected tests, and
+writes every report, as pytest serialises it, into a file on the shared directory. The host re-emits each as
+its own, one test at a time, so node ids, -k, -x, captured output and the summary are those of an ordinary
+session.
 
 Nothing is ever skipped: a guest that dies, hangs or does not know a test fails that test and shows its
 console.
@@ -20,14 +21,14 @@ from pathlib import Path
 import pytest
 
 from tests.lab import kernel, process
-from tests.lab.guests import LIMIT, SHARE, Guests, limit
+from tests.lab.guests import LIMIT, MACHINE, MACHINES, SHARE, Guests, Machine, deal, limit
 from tests.lab.kernel import Kind, NoKernelError
 
 SUITES = ("nft", "ipvs", "net")
 """Markers, the most demanding first: a test belongs to the first that it has."""
 
 GUESTS = (Kind.UML, Kind.QEMU)
-"""Kernels that are guests, in the order in which they run."""
+"""Kernels that are guests."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -80,15 +81,16 @@ class Dispatcher:
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Put each guest's tests together, at the end: by then it has run most of them."""
-        places = (None, *GUESTS)
-        items.sort(key=lambda item: places.index(self._guest(item)))
-        for item in items:
-            kind = self._guest(item)
-            if kind is not None:
+        for kind in GUESTS:
+            guests = deal([item for item in items if self._kind(_suite(item)) is kind], kind)
+            for item, machine in guests.items():
+                item.stash[MACHINE] = machine
                 item.stash[LIMIT] = limit(item, kind)
                 # The guest has a timeout of its own; the host's would go off inside the hook that waits for
                 # it.
                 item.add_marker(pytest.mark.timeout(0), append=False)
+        places = (None, *MACHINES)
+        items.sort(key=lambda item: places.index(_machine(item)))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
@@ -101,10 +103,10 @@ class Dispatcher:
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
         """Run a guest's test by waiting for the guest's word on it."""
         guests = self._at_work(item.session)
-        kind = self._guest(item)
-        if kind is None:
+        machine = _machine(item)
+        if machine is None:
             return None
-        run = guests.run(kind)
+        run = guests.run(machine)
         item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
         for report in run.reports(item):
             item.ihook.pytest_runtest_logreport(report=report)
@@ -139,18 +141,18 @@ class Dispatcher:
                 self._kinds[suite] = error
         return self._kinds[suite]
 
-    def _guest(self, item: pytest.Item) -> Kind | None:
-        kind = self._kind(_suite(item))
-        return kind if kind in GUESTS else None
-
     def _at_work(self, session: pytest.Session) -> Guests:
-        """The guests, one of which is at work beside us as long as there are any that have not been."""
+        """The guests, at work beside us from the first test on."""
         if self._guests is None:
-            kinds = {kind: [i for i in session.items if self._guest(i) is kind] for kind in GUESTS}
-            self._guests = Guests(self._config, {kind: items for kind, items in kinds.items() if items})
+            theirs = {each: [item for item in session.items if _machine(item) == each] for each in MACHINES}
+            self._guests = Guests(self._config, {each: items for each, items in theirs.items() if items})
         if not self._config.getoption("lf", default=False):
-            self._guests.advance()
+            self._guests.start()
         return self._guests
+
+
+def _machine(item: pytest.Item) -> Machine | None:
+    return item.stash.get(MACHINE, None)
 
 
 def _suite(item: pytest.Item) -> str | None:

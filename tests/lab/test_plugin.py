@@ -51,6 +51,17 @@ def test_never_runs():
     pass
 """
 
+BOOTED = """
+from pathlib import Path
+import pytest
+
+pytestmark = [pytest.mark.ipvs, {marks}]
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_boot(number):
+    print("boot", Path(__file__).stem, Path("/proc/sys/kernel/random/boot_id").read_text())
+"""
+
 HERE = """
 import tempfile
 import time
@@ -64,6 +75,10 @@ def test_beside():
     while "test_passes" not in (guest / "reports").read_text():
         time.sleep(0.1)
 
+def test_beside_two():
+    while sum("test_boot" in (guest / "reports").read_text() for guest in guests()) < 2:
+        time.sleep(0.1)
+
 def test_alone():
     assert not guests()
 
@@ -72,11 +87,21 @@ def test_stop():
 """
 
 
+BOOTS = {
+    "test_brief": "pytest.mark.timeout(40)",
+    "test_long": "pytest.mark.slow, pytest.mark.timeout(30)",
+    "test_short": "pytest.mark.timeout(100)",
+}
+"""Modules of BOOTED, and how long their tests may take."""
+
+
 def run_pytest(directory: Path, tests: Sequence[str], *arguments: str, kernel: str = "uml") -> str:
     """The output of a pytest over some of TESTS and HERE with the lab's plugin, on a kernel."""
     (directory / "conftest.py").write_text('pytest_plugins = ["tests.lab.plugin"]\n')
     (directory / "test_it.py").write_text(TESTS)
     (directory / "test_here.py").write_text(HERE)
+    for name, marks in BOOTS.items():
+        (directory / f"{name}.py").write_text(BOOTED.format(marks=marks))
     argv = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(directory)]
     argv += ["-o", f"cache_dir={directory}/cache", "--color=no", "-rA", *arguments, *tests]
     environment = os.environ | {"LVSHA_LAB_KERNEL": kernel, "TMPDIR": str(directory)}
@@ -125,6 +150,18 @@ def test_a_guest_is_at_work_beside_the_host_and_ends_with_it(tmp_path: Path) -> 
     # The guest has its directory among its arguments.
     commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
     assert not [command for command in commands if b"linux.uml" in command and bytes(tmp_path) in command]
+
+
+def test_modules_are_dealt_to_two_guests(tmp_path: Path) -> None:
+    """Two guests are at work at once, each runs whole modules, and the longest leaves the others to one."""
+    tests = ["test_here.py::test_beside_two", *(f"{name}.py" for name in BOOTS)]
+    output = run_pytest(tmp_path, tests)
+    assert "7 passed" in output
+    told = {*re.findall(r"(?m)^boot (\w+) (\S+)$", output)}
+    boots = dict(told)
+    assert {*boots} == {*BOOTS}
+    assert len(told) == 3
+    assert boots["test_short"] == boots["test_brief"] != boots["test_long"]
 
 
 def test_what_failed_is_tried_without_company(tmp_path: Path) -> None:
