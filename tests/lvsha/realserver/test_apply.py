@@ -47,7 +47,7 @@ def rs1(net: Network) -> Node:
         (
             AddAddress("2001:db8::100", "lo"),
             "address show dev lo",
-            "inet6 2001:db8::100/128 scope global deprecated",
+            "inet6 2001:db8::100/128 scope global nodad deprecated",
         ),
         (SetMtu("back", 1400, 1500), "link show dev back", "mtu 1400"),
         (SetUp("lo"), "link show dev lo", "LOOPBACK,UP"),
