@@ -121,7 +121,7 @@ async def returned(client: Client, lb1: Node, lb2: Node) -> str:
     """How a director that has forgotten everything learns it again."""
     begun, sent = time.monotonic(), messages(lb1)
     talking = asyncio.create_task(_talk(client))
-    while (count := len(known(lb2))) < 0.95 * HELD and time.monotonic() - begun < LIMIT:  # noqa: ASYNC110
+    while (count := len(known(lb2))) < 0.95 * HELD and time.monotonic() - begun < LIMIT:  # noqa: ASYNC110 - as above
         await asyncio.sleep(0.1)
     took = time.monotonic() - begun
     talking.cancel()

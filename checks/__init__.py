@@ -35,7 +35,7 @@ class _Kinds(Mapping[str, type[Any]]):
 
     def __getitem__(self, kind: str) -> type[Any]:
         module, name = _WHERE[kind]
-        return getattr(import_module(module), name)  # type: ignore[no-any-return]
+        return getattr(import_module(module), name)  # type: ignore[no-any-return]  # by its name: mypy cannot know
 
     def __iter__(self) -> Iterator[str]:
         return iter(_WHERE)

@@ -68,7 +68,7 @@ def trying(what: str) -> None:
         trail.text = what
 
 
-async def run(check: Check, address: str, port: int, timeout: float) -> Outcome:  # noqa: ASYNC109
+async def run(check: Check, address: str, port: int, timeout: float) -> Outcome:  # noqa: ASYNC109 - a setting
     """Probe the target once within `timeout` seconds. Never raises but CancelledError.
 
     Seconds in which this process did not get to its sockets are not held against the target (`lag`).

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.lab.director import Director, directing
-from tests.lab.network import Network, topology
 from tests.lab.pair import NODES
+from tests.lab.two import Two, paired
 
 pytestmark = pytest.mark.net
 
@@ -46,36 +43,16 @@ group = "site"
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Both directors."""
-
-    net: Network
-    lb1: Director
-    lb2: Director
-
-    def holders(self) -> list[str]:
-        """The nodes that have the address."""
-        return [
-            name
-            for name in ("lb1", "lb2")
-            if "192.0.2.100" in self.net[name].run("ip", "-br", "address", "show", "front")
-        ]
-
-
 @pytest.fixture
-async def pair(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Pair]:
+async def pair(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Two]:
     """The pair of a configuration, with lb1 as master."""
     text = NODES + request.param
-    async with topology(directors=2, servers=0) as net, AsyncExitStack() as stack:
-        lb1 = await stack.enter_async_context(directing(net["lb1"], text, tmp_path, name="lb1"))
-        lb2 = await stack.enter_async_context(directing(net["lb2"], text, tmp_path, name="lb2"))
-        await lb1.event("vip.added")
-        yield Pair(net, lb1, lb2)
+    async with paired(text, tmp_path) as both:
+        yield both
 
 
 @pytest.mark.parametrize("pair", [SETTLING], indirect=True)
-async def test_a_cable_that_is_back_does_not_count_at_once(pair: Pair) -> None:
+async def test_a_cable_that_is_back_does_not_count_at_once(pair: Two) -> None:
     """The better node waits in fault, where `status` says why; then it listens, and takes over."""
     pair.net["lb1"].unplug("front")
     await pair.lb2.event("vip.added")
@@ -93,7 +70,7 @@ async def test_a_cable_that_is_back_does_not_count_at_once(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("pair", [CABLE], indirect=True)
-async def test_a_master_outlives_the_other_end_of_its_cable(pair: Pair) -> None:
+async def test_a_master_outlives_the_other_end_of_its_cable(pair: Two) -> None:
     """The other director is off and the cable without a carrier: it is master, and says what that means."""
     assert pair.lb2.process is not None
     await pair.lb2.process.stop()
@@ -111,7 +88,7 @@ async def test_a_master_outlives_the_other_end_of_its_cable(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("pair", [CABLE + SECOND], indirect=True)
-async def test_a_cable_that_is_not_the_only_way_may_be_cut(pair: Pair) -> None:
+async def test_a_cable_that_is_not_the_only_way_may_be_cut(pair: Two) -> None:
     """The group's other instance is heard: nobody takes over, for longer than a silence counts."""
     mark = await pair.lb2.mark()
     pair.net["lb1"].unplug("back")
@@ -124,7 +101,7 @@ async def test_a_cable_that_is_not_the_only_way_may_be_cut(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("pair", [CABLE], indirect=True)
-async def test_a_cable_that_is_cut_makes_two_masters_who_say_so(pair: Pair) -> None:
+async def test_a_cable_that_is_cut_makes_two_masters_who_say_so(pair: Two) -> None:
     """That is the price; with the cable back there is one, and it is the better node."""
     pair.net["lb1"].unplug("back")
     pair.net["lb2"].unplug("back")

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.lab.director import Director, directing
-from tests.lab.network import Network, topology
+from tests.lab.director import Director
+from tests.lab.two import Two, paired
 
 pytestmark = pytest.mark.net
 
@@ -34,31 +32,14 @@ addresses = ["192.0.2.100/24"]
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Both directors."""
-
-    net: Network
-    lb1: Director
-    lb2: Director
-
-    def holders(self) -> list[str]:
-        """The nodes that have the address."""
-        return [n for n in ("lb1", "lb2") if VIP in self.net[n].run("ip", "-br", "address", "show", "front")]
-
-
 @pytest.fixture
-async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
+async def pair(tmp_path: Path) -> AsyncIterator[Two]:
     """The pair with lb1 as master."""
-    async with topology(directors=2, servers=0) as net, AsyncExitStack() as stack:
-        lb1 = await stack.enter_async_context(directing(net["lb1"], PAIR, tmp_path, name="lb1"))
-        lb2 = await stack.enter_async_context(directing(net["lb2"], PAIR, tmp_path, name="lb2"))
-        await lb1.event("role.changed", role="master")
-        await lb1.event("vip.added")
-        yield Pair(net, lb1, lb2)
+    async with paired(PAIR, tmp_path) as both:
+        yield both
 
 
-async def test_one_of_two_holds_the_address(pair: Pair) -> None:
+async def test_one_of_two_holds_the_address(pair: Two) -> None:
     """The node of higher priority is master, the other is backup and has nothing."""
     assert pair.holders() == ["lb1"]
     await pair.lb2.event("vrrp.state", state="backup")
@@ -76,7 +57,7 @@ async def a_master_known_to(director: Director) -> dict[str, Any]:
             await asyncio.sleep(0.02)
 
 
-async def test_a_planned_failover_hands_over(pair: Pair) -> None:
+async def test_a_planned_failover_hands_over(pair: Two) -> None:
     """`lvsha-cli failover` returns once the peer is master: it has the address, and the other has not."""
     result = await pair.lb1.cli("failover")
     assert result.status == 0, result
@@ -87,7 +68,7 @@ async def test_a_planned_failover_hands_over(pair: Pair) -> None:
     assert (shown["state"], shown["master"]) == ("backup", "192.0.2.2")
 
 
-async def test_a_failover_that_nobody_takes_is_short(pair: Pair) -> None:
+async def test_a_failover_that_nobody_takes_is_short(pair: Two) -> None:
     """Without its peer the master has the addresses again soon: a living one would have taken them."""
     assert pair.lb2.process is not None
     await pair.lb2.process.kill()
@@ -104,14 +85,14 @@ async def test_a_failover_that_nobody_takes_is_short(pair: Pair) -> None:
     assert away.total_seconds() < 3
 
 
-async def test_who_is_not_master_has_nothing_to_hand_over(pair: Pair) -> None:
+async def test_who_is_not_master_has_nothing_to_hand_over(pair: Two) -> None:
     """That is no failure to take over: nothing was waited for."""
     for words in (["failover"], ["failover", "public"]):
         result = await pair.lb2.cli(*words)
         assert (result.status, "not master" in result.errors) == (1, True), result
 
 
-async def test_a_stopped_master_hands_over(pair: Pair) -> None:
+async def test_a_stopped_master_hands_over(pair: Two) -> None:
     """SIGTERM: the master resigns, and its peer takes over in a skew time."""
     assert pair.lb1.process is not None
     assert await pair.lb1.process.stop() == 0
@@ -119,7 +100,7 @@ async def test_a_stopped_master_hands_over(pair: Pair) -> None:
     assert pair.holders() == ["lb2"]
 
 
-async def test_a_held_master_stays_backup_until_it_is_released(pair: Pair) -> None:
+async def test_a_held_master_stays_backup_until_it_is_released(pair: Two) -> None:
     """`hold` keeps a node out of the election; `release` lets the higher priority win again."""
     assert (await pair.lb1.cli("hold")).status == 0
     await pair.lb2.event("role.changed", role="master")
@@ -130,7 +111,7 @@ async def test_a_held_master_stays_backup_until_it_is_released(pair: Pair) -> No
     assert pair.holders() == ["lb1"]
 
 
-async def test_a_held_node_comes_back_held(pair: Pair) -> None:
+async def test_a_held_node_comes_back_held(pair: Two) -> None:
     """A restart, of the machine too, is what a node is held for: it is no master before it is released."""
     assert (await pair.lb1.cli("hold")).status == 0
     await pair.lb2.event("role.changed", role="master")
@@ -145,7 +126,7 @@ async def test_a_held_node_comes_back_held(pair: Pair) -> None:
     await pair.lb1.event("role.changed", role="master")
 
 
-async def test_instances_that_are_taken_away_alarm_nobody(pair: Pair) -> None:
+async def test_instances_that_are_taken_away_alarm_nobody(pair: Two) -> None:
     """A configuration without VRRP has the speaker end in good order: it is not lost."""
     mark = await pair.lb1.mark()
     await pair.lb1.reload("")
@@ -158,7 +139,7 @@ async def test_instances_that_are_taken_away_alarm_nobody(pair: Pair) -> None:
     assert [e["event"] for e in said if e["severity"] == "critical"] == []
 
 
-async def test_an_orderly_stop_alarms_nobody(pair: Pair) -> None:
+async def test_an_orderly_stop_alarms_nobody(pair: Two) -> None:
     """A backup that is stopped says so, and nothing about it is an alert."""
     assert pair.lb2.process is not None
     mark = await pair.lb2.mark()

@@ -16,6 +16,7 @@ from lvsha.daemon.monitor import Monitor, probe
 from lvsha.daemon.pace import LATE
 from lvsha.desired import Target
 from lvsha.health import Health
+from tests.lab.background import background
 from tests.lab.services import CHECK
 from tests.lab.virtual import in_virtual_time, spend
 
@@ -64,13 +65,8 @@ class Ward:
 @asynccontextmanager
 async def running(monitor: Monitor, targets: Iterable[Target]) -> AsyncIterator[None]:
     """The monitor in the background."""
-    task = asyncio.create_task(monitor.run(targets))
-    await asyncio.sleep(0)
-    try:
+    async with background(monitor.run(targets)):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_every_target_is_probed_again_and_again() -> None:

@@ -27,6 +27,7 @@ from lvsha.speaker.messages import (
     State,
     Track,
 )
+from tests.lab.background import background
 from tests.lab.fake_speaker import speaking
 from tests.lab.hearing import Hearing
 from tests.lab.services import config
@@ -44,12 +45,8 @@ def configured(runtime: Path, *instances: VrrpConfig) -> Config:
 @asynccontextmanager
 async def running(pair: Pair) -> AsyncIterator[None]:
     """The pair's task in the background."""
-    task = asyncio.create_task(pair.run())
-    try:
+    async with background(pair.run()):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def change(instance: str, state: State, why: str = "no advertisement") -> RoleChange:

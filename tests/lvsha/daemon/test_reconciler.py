@@ -30,6 +30,7 @@ from lvsha.plan import (
     Step,
     StopSync,
 )
+from tests.lab.background import background
 from tests.lab.fake_ipvs import FakeIpvs
 from tests.lab.hearing import Hearing
 from tests.lab.services import config, server, service
@@ -86,12 +87,8 @@ def truth(table: FakeIpvs) -> Truth:
 @asynccontextmanager
 async def running(reconciler: Reconciler) -> AsyncIterator[None]:
     """The reconciler's loop in the background."""
-    task = asyncio.create_task(reconciler.run())
-    try:
+    async with background(reconciler.run()):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def names(events: list[dict[str, Any]]) -> list[str]:

@@ -21,6 +21,7 @@ from lvsha.kernel.ipvs.connections import Connection
 from lvsha.kernel.netlink import Refusal
 from lvsha.kernel.sourcenat.pool import by_nft
 from lvsha.model import Mode, Protocol
+from tests.lab.background import background
 from tests.lab.hearing import Hearing
 from tests.lab.network import Network
 from tests.lab.services import config, server, service
@@ -48,12 +49,8 @@ def namespace() -> Iterator[None]:
 async def running(cfg: Config, found: Iterable[Connection]) -> AsyncIterator[Takeover]:
     """A takeover that waits, over these connections."""
     takeover = Takeover(lambda: cfg, lambda: by_nft, lambda: found)
-    task = asyncio.create_task(takeover.run())
-    try:
+    async with background(takeover.run()):
         yield takeover
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def test_what_is_closing_is_let_go() -> None:

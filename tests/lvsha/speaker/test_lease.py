@@ -15,6 +15,7 @@ from lvsha.errors import KernelError
 from lvsha.kernel.addresses import Place
 from lvsha.kernel.netlink import Refusal
 from lvsha.speaker.lease import Leases
+from tests.lab.background import background
 from tests.lab.virtual import in_virtual_time
 
 A, B, C = (Place(ip_interface(f"192.0.2.{n}/24"), 2) for n in (100, 101, 102))
@@ -102,12 +103,8 @@ async def leasing() -> AsyncIterator[tuple[Leases, Kernel, Told]]:
     """Leases that run."""
     kernel, told = Kernel(), Told()
     leases = Leases(kernel, told)  # type: ignore[arg-type]
-    task = asyncio.create_task(leases.run())
-    try:
+    async with background(leases.run()):
         yield leases, kernel, told
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 @in_virtual_time

@@ -14,6 +14,7 @@ from lvsha.errors import InputError, UnavailableError
 from lvsha.speaker.link import Connected, Disconnected, SpeakerLink
 from lvsha.speaker.messages import Beat, Command, Event, Reply, Status, encode
 from lvsha.speaker.port import Port
+from tests.lab.background import background
 
 
 class Echo:
@@ -45,12 +46,8 @@ class Echo:
 async def linked(path: Path) -> AsyncIterator[SpeakerLink]:
     """A link that runs."""
     link = SpeakerLink(path, retry=0.01)
-    task = asyncio.create_task(link.run())
-    try:
+    async with background(link.run()):
         yield link
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_it_connects_when_a_speaker_comes_and_again_after_it_went(tmp_path: Path) -> None:

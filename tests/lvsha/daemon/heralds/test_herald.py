@@ -13,6 +13,7 @@ from lvsha.config import NotifyConfig
 from lvsha.daemon.heralds.change import Change, Kind, Subject
 from lvsha.daemon.heralds.herald import Herald, commands, subjects
 from lvsha.speaker.messages import State
+from tests.lab.background import background
 from tests.lab.hearing import Hearing
 
 PUBLIC, SITE = Subject(Kind.INSTANCE, "public"), Subject(Kind.GROUP, "site")
@@ -34,12 +35,8 @@ def notify(script: Path, text: str, timeout: float = 10.0) -> NotifyConfig:
 async def serving(config: NotifyConfig) -> AsyncIterator[Herald]:
     """A herald at work."""
     herald = Herald(config)
-    task = asyncio.create_task(herald.run())
-    try:
+    async with background(herald.run()):
         yield herald
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_program_of_keepaliveds_can_be_used(tmp_path: Path, said: Hearing) -> None:

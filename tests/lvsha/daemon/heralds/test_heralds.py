@@ -13,6 +13,7 @@ from lvsha.daemon.heralds import Heralds
 from lvsha.model import Family
 from lvsha.program import Program, Result
 from lvsha.speaker.messages import RoleChange, State
+from tests.lab.background import background
 from tests.lab.services import config
 
 VIP = VipConfig(ip_interface("192.0.2.100/24"), "eth0")
@@ -54,13 +55,8 @@ def role(instance: str, state: State) -> RoleChange:
 @asynccontextmanager
 async def serving(heralds: Heralds) -> AsyncIterator[None]:
     """The heralds at work."""
-    task = asyncio.create_task(heralds.run())
-    await asyncio.sleep(0)
-    try:
+    async with background(heralds.run()):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_change_goes_to_whom_it_concerns() -> None:
